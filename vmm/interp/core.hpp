@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Core: the working state of one interpreted processor. Plain members: handlers are free functions over it.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "vmm/cpu/cpu_state.hpp"
+#include "vmm/cpu/vcpu.hpp"
+#include "vmm/interp/op.hpp"
+
+namespace skep::interp {
+
+// Thrown by anything that meets a guest fault; the run loop delivers it. `rip` of the Core is that of the instruction.
+struct Fault {
+    uint8_t vector;
+    bool has_error_code;
+    uint32_t error_code;
+};
+enum Vector : uint8_t {
+    k_de = 0, k_db = 1, k_nmi = 2, k_bp = 3, k_of = 4, k_br = 5, k_ud = 6, k_nm = 7, k_df = 8, k_ts = 10, k_np = 11,
+    k_ss_fault = 12, k_gp = 13, k_pf = 14, k_mf = 16, k_ac = 17, k_mc = 18, k_xm = 19
+};
+[[noreturn]] inline void raise(uint8_t vector) { throw Fault{vector, false, 0}; }
+[[noreturn]] inline void raise(uint8_t vector, uint32_t error_code) { throw Fault{vector, true, error_code}; }
+
+enum class Access : uint8_t { read, write, execute };
+
+// Which rules a data access obeys. The TLB has one set for each.
+enum AccessRule : uint8_t {
+    k_as_user = 0,           // CPL 3
+    k_as_supervisor = 1,     // CPL 0..2, SMAP enforced; also implicit accesses (GDT, IDT, TSS) from any CPL
+    k_as_supervisor_ac = 2,  // CPL 0..2 with EFLAGS.AC set: SMAP lifted
+};
+
+// Direct-mapped: entry of linear page p is [p % size]. A tag is the linear page address, or k_no_page.
+// host address = linear address + addend. The write tag is only set for pages that need no notice of writes
+// (dirty bit set, no decoded code on it, RAM).
+struct TlbEntry {
+    uint64_t read_tag = ~uint64_t{0};
+    uint64_t write_tag = ~uint64_t{0};
+    uint64_t addend = 0;
+    uint64_t unused = 0;
+};
+inline constexpr unsigned k_tlb_entries = 1024;
+inline constexpr uint64_t k_no_page = ~uint64_t{0};
+
+// Lazily kept arithmetic flags: enough of the last flag-setting operation to compute CF PF AF ZF SF OF when asked.
+// See flags.hpp for the encoding.
+struct LazyFlags {
+    uint64_t result = 0;   // sign-extended to 64 bits
+    uint64_t carries = 0;  // see flags.hpp
+};
+
+// Requests from other threads, looked at between blocks.
+enum Request : uint32_t {
+    k_request_interrupt = 1,   // CpuIo::interrupt_pending() may have changed
+    k_request_leave = 2,
+    k_request_flush_tlb = 4,   // the memory map changed: drop every TLB entry and every decoded block's host pointer
+    k_request_code = 8,        // pages with decoded code were written by others: see the vCPU's invalidation list
+};
+
+class Core {
+  public:
+    // --- hot ---
+    std::array<uint64_t, 18> gpr{};  // 16 registers, [16] always zero, [17] scratch
+    uint64_t rip = 0;                // of the current block's first op while a block runs; see fault_rip()
+    LazyFlags flags;
+    uint64_t rflags_rest = 2;        // every RFLAGS bit but the six arithmetic ones
+    std::array<uint64_t, 6> segment_base{};  // copies of segment[i].base, as the current mode applies them (0 for ES,CS,SS,DS in 64-bit mode)
+    TlbEntry* tlb = nullptr;         // the set for ordinary data accesses now
+    std::atomic<uint32_t> requests{0};
+    uint64_t retired = 0;            // instructions
+
+    // --- architectural state (SDM 3A ch. 2) ---
+    std::array<Segment, 6> segment{};
+    Segment ldtr, tr;
+    TableRegister gdtr, idtr;
+    uint64_t cr0 = 0, cr2 = 0, cr3 = 0, cr4 = 0, xcr0 = 1;
+    std::array<uint64_t, 4> dr{};
+    uint64_t dr6 = 0, dr7 = 0;
+    MsrState msr;
+    alignas(64) std::array<std::byte, 1024> xsave{};  // the live vector state, standard XSAVE layout
+    Activity activity = Activity::running;
+    bool shadow_sti = false, shadow_movss = false, nmi_blocked = false, nmi_pending = false;
+
+    // --- derived from the above, kept by update_mode() (system room) ---
+    uint8_t cpl = 0;
+    bool long_mode_active = false;  // EFER.LMA
+    bool code64 = false;            // CS.L with LMA
+    bool code32 = false;            // CS.D (not code64)
+    bool stack64 = false, stack32 = false;  // width of the stack pointer
+    bool protected_mode = false, v86 = false;
+
+    // --- surroundings ---
+    CpuIo* io = nullptr;
+    GuestMemory* memory = nullptr;
+    class InterpVm* vm = nullptr;
+    class InterpVcpu* vcpu = nullptr;
+
+    std::array<std::array<TlbEntry, k_tlb_entries>, 3> tlb_sets{};
+};
+
+}  // namespace skep::interp
