@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// VmSpec: what a virtual machine is, as plain data. vm.yaml is its written form (spec_yaml.hpp), the
+// descriptors in spec_fields.hpp tell the window and the command line how to show and change it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace skep {
+
+// The version of vm.yaml this program writes. A newer one is refused, an older one is migrated.
+inline constexpr uint32_t k_spec_format = 1;
+
+enum class CpuBackend { automatic, kvm, interp };        // "auto", "kvm", "interp"
+enum class Firmware { bios, linux_kernel, multiboot };   // "bios", "linux", "multiboot"
+enum class DiskBus { ahci, virtio };
+enum class OnReboot { restart, exit };
+
+// Keys of a mapping that this version does not know, each with its value as YAML text: kept when the
+// file is written again, so that an older program does not eat a newer one's settings.
+using UnknownKeys = std::vector<std::pair<std::string, std::string>>;
+
+// Files are relative paths inside the bundle ("disks/disk0.img") or absolute paths picked by the user.
+struct DiskSpec {
+    std::string id;                    // unique among disks and CDs: "disk0"; names it in the boot order
+    std::string file;
+    DiskBus bus = DiskBus::virtio;
+    bool read_only = false;
+    std::string serial;                // what the guest sees, up to 20 printable characters; empty: made from the id
+    UnknownKeys unknown;
+    bool operator==(const DiskSpec&) const = default;
+};
+
+struct CdSpec {
+    std::string id;                    // "cd0"
+    std::string file;                  // empty: no medium in the drive
+    UnknownKeys unknown;
+    bool operator==(const CdSpec&) const = default;
+};
+
+// A multiboot module: a file and its command line.
+struct ModuleSpec {
+    std::string file;
+    std::string arguments;
+    UnknownKeys unknown;
+    bool operator==(const ModuleSpec&) const = default;
+};
+
+struct VmSpec {
+    uint32_t format = k_spec_format;
+    std::string id;                          // a UUID, lower case; make_uuid() gives a new one
+    std::string name;
+    std::string os;                          // id of the guessed operating system, as vmm/media names it; may be empty
+    std::string notes;
+    uint64_t memory_mib = 1024;
+    uint32_t cpus = 1;
+    CpuBackend cpu_backend = CpuBackend::automatic;
+    Firmware firmware = Firmware::bios;
+    std::vector<std::string> boot;           // ids of disks and CDs, first tried first; empty: CDs with a medium, then disks
+    std::string kernel;                      // linux: a bzImage; multiboot: an ELF image
+    std::string initrd;
+    std::string append;                      // kernel command line
+    std::vector<ModuleSpec> modules;
+    std::vector<DiskSpec> disks;
+    std::vector<CdSpec> cds;
+    uint32_t serial_ports = 1;               // 16550s at 0x3f8, 0x2f8, 0x3e8, 0x2e8
+    bool rng = true;                         // virtio entropy device
+    bool debug_exit = false;                 // isa-debug-exit at port 0xf4
+    bool debug_console = false;              // bytes written to port 0xe9 (and firmware's 0x402) go to the log
+    OnReboot on_reboot = OnReboot::restart;
+    UnknownKeys unknown;                     // top level
+    UnknownKeys unknown_cpu;                 // inside the mappings cpu, serial and debug
+    UnknownKeys unknown_serial;
+    UnknownKeys unknown_debug;
+
+    [[nodiscard]] const DiskSpec* find_disk(const std::string& disk_id) const;
+    [[nodiscard]] const CdSpec* find_cd(const std::string& cd_id) const;
+    [[nodiscard]] CdSpec* find_cd(const std::string& cd_id);
+    // The ids to try in order: `boot` when set, else CDs with a medium and then disks.
+    [[nodiscard]] std::vector<std::string> effective_boot_order() const;
+    // The first unused id of the form prefix + number ("disk1").
+    [[nodiscard]] std::string free_id(const std::string& prefix) const;
+    bool operator==(const VmSpec&) const = default;
+};
+
+// A random (version 4) UUID in lower case. Thread safe.
+[[nodiscard]] std::string make_uuid();
+[[nodiscard]] bool is_uuid(const std::string& text);
+
+}  // namespace skep
