@@ -45,6 +45,12 @@ struct TlbEntry {
     uint64_t unused = 0;
 };
 inline constexpr unsigned k_tlb_entries = 1024;
+// Which entries of a set hold something, so that a flush touches only those (mmu.cpp).
+struct TlbUse {
+    std::array<uint64_t, k_tlb_entries / 64> used{};
+    std::array<uint64_t, k_tlb_entries / 64> global{};
+    std::array<uint8_t, k_tlb_entries> page_shift{};  // of the guest's page: 12, 21, 22, 30
+};
 inline constexpr uint64_t k_no_page = ~uint64_t{0};
 
 // Lazily kept arithmetic flags: enough of the last flag-setting operation to compute CF PF AF ZF SF OF when asked.
@@ -101,6 +107,9 @@ class Core {
     class InterpVcpu* vcpu = nullptr;
 
     std::array<std::array<TlbEntry, k_tlb_entries>, 3> tlb_sets{};
+    std::array<TlbUse, 3> tlb_use{};
+    std::array<MemoryRange, 2> known_ranges{};  // of the memory map, lately used by page walks; dropped by flush_tlb()
+    std::array<uint64_t, 4> pdpte{};            // PAE paging: loaded with CR3 (SDM 3A, 4.4.1)
 };
 
 }  // namespace skep::interp

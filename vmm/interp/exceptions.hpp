@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Interrupts and exceptions: delivery in every mode, and what is looked at between instructions (SDM 3A ch. 6).
+#pragma once
+
+#include <cstdint>
+
+#include "vmm/interp/core.hpp"
+
+namespace skep::interp {
+
+// Delivers a fault raised by the instruction at core.rip. Faults met on the way become #DF, and a fault while
+// delivering #DF sets core.activity = shutdown. Never throws.
+void deliver_exception(Core& core, const Fault& fault);
+// Delivers an external interrupt (already acknowledged); wakes a halted processor. Never throws.
+void deliver_interrupt(Core& core, uint8_t vector);
+void deliver_nmi(Core& core);
+
+// A debug trap of the instruction that has just completed (single step, data breakpoint, task switch): sets the
+// DR6 bits and delivers #DB with core.rip as the next instruction. Never throws.
+void deliver_debug_trap(Core& core, uint64_t dr6_bits);
+
+// INT n, INT3, INTO, INT1 from the guest's code: may throw what the instruction itself raises (#GP for IOPL in V86).
+enum class SoftwareInterrupt : uint8_t { int_n, int3, into, int1 };
+void software_interrupt(Core& core, uint8_t vector, SoftwareInterrupt kind);
+
+// Between blocks, when something may be pending (a request bit, EFLAGS.TF, an interrupt shadow, NMI, HLT):
+// delivers what is due in the order of SDM 3A table 6-2. `stepped`: EFLAGS.TF was set when the instruction that has
+// just completed began. True if the flow of control or the activity changed. Never throws.
+// Interrupt shadows: STI and MOV SS set core.shadow_*; the run loop runs exactly one instruction while one is set and
+// calls end_shadow() after it.
+bool poll_events(Core& core, bool stepped = false);
+// Does poll_events() have anything to look at that no request bit announces?
+[[nodiscard]] bool needs_single_steps(const Core& core);
+void end_shadow(Core& core);
+
+}  // namespace skep::interp

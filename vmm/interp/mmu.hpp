@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Linear addresses to host memory: the page walk, the fill of Core's soft TLB and its flushes (SDM 3A ch. 4).
+// All calls on the vCPU's own thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "vmm/interp/core.hpp"
+
+namespace skep::interp {
+
+// Translates one linear address (already wrapped to 32 bits outside 64-bit mode, already canonical in it).
+// Throws #PF with CR2 set when the page tables forbid the access under `rule`.
+// Returns the host pointer of the very byte, good up to the end of its 4 KiB page, and fills the TLB entry of
+// core.tlb_sets[rule]. Returns nullptr for what the machine answers instead of memory (MMIO, the xAPIC page, writes to
+// ROM): *physical_out is then the guest physical address for CpuIo. *physical_out is set in every case; it may be null.
+// A returned pointer for `write` may lie in a page marked k_page_has_code: the caller tells who decodes.
+// `execute` is for instruction fetch: no data tag is filled that the same rule would not allow.
+std::byte* resolve(Core& core, uint64_t linear, Access access, AccessRule rule, GuestAddress* physical_out);
+
+// Drops every cached translation, global ones too, and what is remembered of the memory map.
+void flush_tlb(Core& core);
+// Drops the translations that a MOV to CR3 drops: all but those of global pages.
+void flush_tlb_non_global(Core& core);
+// INVLPG: the page holding `linear`, however large the guest mapped it.
+void flush_tlb_page(Core& core, uint64_t linear);
+// The write tag of every entry that maps this host page: called when the page gets its k_page_has_code mark.
+void protect_tlb_page(Core& core, const std::byte* host_page);
+
+// The rule that ordinary data accesses of the current mode obey, and that of code running at `cpl`.
+[[nodiscard]] AccessRule data_rule(const Core& core);
+[[nodiscard]] AccessRule data_rule_at(const Core& core, unsigned cpl);
+
+// Rare-path accesses by an explicit rule: they may cross pages and touch MMIO. A fault leaves memory unchanged (both
+// pages of a crossing store are resolved before either is written). size: 1, 2, 4, 8.
+[[nodiscard]] uint64_t read_linear(Core& core, uint64_t linear, unsigned size, AccessRule rule);
+void write_linear(Core& core, uint64_t linear, unsigned size, uint64_t value, AccessRule rule);
+// Faults as write_linear would, without writing: to check a whole frame before the first push.
+void check_linear_write(Core& core, uint64_t linear, uint64_t size, AccessRule rule);
+
+}  // namespace skep::interp
