@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// KvmVm: one KVM virtual machine; keeps its memory slots in step with GuestMemory's flat map.
+#pragma once
+
+#include <linux/kvm.h>
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "vmm/base/fd.hpp"
+#include "vmm/cpu/vcpu.hpp"
+
+namespace skep::kvm {
+
+class KvmVm final : public Vm, private MemoryMapListener {
+  public:
+    KvmVm(int device, Fd vm, GuestMemory& memory, const CpuConfig& config);
+    ~KvmVm() override;
+    Status initialise();
+
+    Result<std::unique_ptr<Vcpu>> create_vcpu(unsigned index) override;
+    [[nodiscard]] uint32_t cpuid_signature() const override { return m_signature; }
+    [[nodiscard]] uint64_t tsc_hz() const override { return m_tsc_hz; }
+    [[nodiscard]] uint64_t tsc_now() const override;
+    void set_paused(bool paused) override;
+
+  private:
+    void memory_map_changed() override;
+    Status update_slots();
+    Status set_slot(uint32_t slot, const MemoryRange& range);
+    [[nodiscard]] std::vector<kvm_cpuid_entry2> cpuid_for(unsigned index) const;
+    Status read_supported_cpuid();
+
+    const int m_device;
+    Fd m_vm;
+    GuestMemory& m_memory;
+    const CpuConfig m_config;
+    int m_run_size = 0;
+    uint32_t m_signature = 0;
+    uint64_t m_tsc_hz = 0;
+    std::vector<kvm_cpuid_entry2> m_cpuid;
+    std::mutex m_mutex;
+    std::vector<MemoryRange> m_slots;  // index = slot number; size 0 = free
+};
+
+}  // namespace skep::kvm
