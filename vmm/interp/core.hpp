@@ -53,32 +53,39 @@ struct TlbUse {
 };
 inline constexpr uint64_t k_no_page = ~uint64_t{0};
 
-// Lazily kept arithmetic flags: enough of the last flag-setting operation to compute CF PF AF ZF SF OF when asked.
-// See flags.hpp for the encoding.
-struct LazyFlags {
-    uint64_t result = 0;   // sign-extended to 64 bits
-    uint64_t carries = 0;  // see flags.hpp
-};
-
 // Requests from other threads, looked at between blocks.
 enum Request : uint32_t {
     k_request_interrupt = 1,   // CpuIo::interrupt_pending() may have changed
     k_request_leave = 2,
     k_request_flush_tlb = 4,   // the memory map changed: drop every TLB entry and every decoded block's host pointer
     k_request_code = 8,        // pages with decoded code were written by others: see the vCPU's invalidation list
+    k_request_step = 16,       // own thread only: leave after every instruction (TF, shadows, armed debug registers)
 };
+
+// Core::gpr[17]: the linear-independent RIP of the current block's first op, so that RIP-relative operands are
+// ordinary base + displacement ones.
+inline constexpr RegisterOffset k_block_rip_register = 17 * 8;
 
 class Core {
   public:
     // --- hot ---
-    std::array<uint64_t, 18> gpr{};  // 16 registers, [16] always zero, [17] scratch
-    uint64_t rip = 0;                // of the current block's first op while a block runs; see fault_rip()
-    LazyFlags flags;
+    std::array<uint64_t, 18> gpr{};  // 16 registers, [16] always zero, [17] the block's RIP
+    // The instruction to run (between blocks), the running one (in a PlainHandler, and when a Fault is thrown).
+    uint64_t rip = 0;
+    uint64_t next_rip = 0;           // what follows the running PlainHandler; one that ends a block may change it
     uint64_t rflags_rest = 2;        // every RFLAGS bit but the six arithmetic ones
+    uint16_t status = 0x200;         // the six arithmetic flags as LAHF and SETO leave them: see flags.hpp
     std::array<uint64_t, 6> segment_base{};  // copies of segment[i].base, as the current mode applies them (0 for ES,CS,SS,DS in 64-bit mode)
     TlbEntry* tlb = nullptr;         // the set for ordinary data accesses now
     std::atomic<uint32_t> requests{0};
     uint64_t retired = 0;            // instructions
+    // Highest offset of a segment that a read / write may touch without a closer look; -1 sends every access to the
+    // exact check (null, expand-down, execute-only...). Not used in 64-bit mode. Kept by refresh_decode_mode().
+    std::array<int64_t, 6> read_limit{}, write_limit{};
+    // Changes whenever a linear code address may mean something else: flush_tlb(), flush_tlb_page(), a new memory map.
+    uint64_t code_generation = 1;
+    uint32_t mode_key = 0;           // DecodeMode and CPL in one number, kept by refresh_decode_mode()
+    bool interrupt_maybe = true;     // CpuIo::interrupt_pending() is worth a call; cleared by poll_events() when it says no
 
     // --- architectural state (SDM 3A ch. 2) ---
     std::array<Segment, 6> segment{};
@@ -90,7 +97,12 @@ class Core {
     MsrState msr;
     alignas(64) std::array<std::byte, 1024> xsave{};  // the live vector state, standard XSAVE layout
     Activity activity = Activity::running;
-    bool shadow_sti = false, shadow_movss = false, nmi_blocked = false, nmi_pending = false;
+    // Set by STI / MOV SS / POP SS; the run loop clears both after the next instruction.
+    bool shadow_sti = false, shadow_movss = false;
+    bool nmi_blocked = false, nmi_pending = false;
+    // DR6 bits of debug traps that the last instruction earned (BS by the run loop, B0-B3 by the memory path);
+    // poll_events() delivers them.
+    uint64_t pending_debug = 0;
 
     // --- derived from the above, kept by update_mode() (system room) ---
     uint8_t cpl = 0;
