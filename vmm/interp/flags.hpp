@@ -11,11 +11,12 @@
 namespace skep::interp {
 
 enum RflagsBit : uint64_t {
-    k_cf = 1, k_pf = 4, k_af = 0x10, k_zf = 0x40, k_sf = 0x80, k_tf = 0x100, k_if = 0x200, k_df = 0x400, k_of = 0x800,
-    k_iopl = 0x3000, k_nt = 0x4000, k_rf = 0x1'0000, k_vm = 0x2'0000, k_ac = 0x4'0000, k_vif = 0x8'0000,
-    k_vip = 0x10'0000, k_id = 0x20'0000
+    k_flag_cf = 1, k_flag_pf = 4, k_flag_af = 0x10, k_flag_zf = 0x40, k_flag_sf = 0x80, k_flag_tf = 0x100,
+    k_flag_if = 0x200, k_flag_df = 0x400, k_flag_of = 0x800, k_flag_iopl = 0x3000, k_flag_nt = 0x4000,
+    k_flag_rf = 0x1'0000, k_flag_vm = 0x2'0000, k_flag_ac = 0x4'0000, k_flag_vif = 0x8'0000, k_flag_vip = 0x10'0000,
+    k_flag_id = 0x20'0000
 };
-inline constexpr uint64_t k_arithmetic_flags = k_cf | k_pf | k_af | k_zf | k_sf | k_of;
+inline constexpr uint64_t k_arithmetic_flags = 0x8d5;  // CF, PF, AF, ZF, SF, OF
 
 // Core::status from RFLAGS and back. Bits of the status: 0 OF, 8 CF, 10 PF, 12 AF, 14 ZF, 15 SF.
 inline constexpr uint16_t k_status_of = 1, k_status_cf = 0x100, k_status_pf = 0x400, k_status_af = 0x1000,

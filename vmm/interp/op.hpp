@@ -15,6 +15,8 @@ using Handler = void (*)(Core&, const Op*);
 // Core::rip is then still the instruction's own address.
 using PlainHandler = void (*)(Core&, const Op&);
 
+// The decoder fills every field from the instruction before a builder sees it: reg, rm, base ... and `immediate` from its
+// explicit operands; operand_size is that of the first operand (of the instruction when that has none).
 // Register operands are byte offsets into Core::gpr, so that AH is k_rax * 8 + 1 and every width looks alike.
 using RegisterOffset = uint8_t;
 inline constexpr RegisterOffset k_zero_register = 16 * 8;  // Core::gpr[16] is always 0: an absent base or index
@@ -24,7 +26,8 @@ enum OpFlags : uint8_t {
     k_op_rep = 2,    // F3 as a repeat prefix (REP, REPE)
     k_op_repne = 4,  // F2 as a repeat prefix
     k_op_memory = 8, // the r/m operand is memory
-    k_op_rip_relative = 16,
+    k_op_rip_relative = 16,  // base is Core::gpr[17]; the displacement counts from the block's first instruction
+    k_op_far_displacement = 32,  // `displacement` cannot hold all of it: see far_displacement()
 };
 
 struct Op {
@@ -44,7 +47,18 @@ struct Op {
     uint8_t address_size = 4; // bytes: 2, 4, 8
     uint16_t extra = 0;       // second immediate (ENTER), far pointer selector, condition code, control register number ...
     uint16_t extra2 = 0;
-    const void* data = nullptr;  // native thunks (x87, SSE, AVX) and other per-op tables
+    PlainHandler plain = nullptr;  // what `run` calls when it is a wrapper
+    const void* data = nullptr;    // native thunks (x87, SSE, AVX) and other per-op tables
+
+    // The part that `displacement` cannot hold: all of a 64-bit moffs, or the way from the block's first byte to the
+    // end of this instruction when a RIP-relative displacement is so large that the sum overflows.
+    [[nodiscard]] uint64_t far_displacement() const {
+        if ((flags & k_op_far_displacement) == 0) {
+            return 0;
+        }
+        return (flags & k_op_rip_relative) != 0 ? uint64_t{offset} + length : immediate;
+    }
 };
+static_assert(sizeof(Op) <= 64);
 
 }  // namespace skep::interp

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// From instruction bytes to an Op (Zydis does the parsing). One builder a subject: each takes the instructions it knows.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "vmm/interp/core.hpp"
+#include "vmm/interp/op.hpp"
+
+struct ZydisDecodedInstruction_;
+struct ZydisDecodedOperand_;
+
+namespace skep::interp {
+
+// What of the processor's state the meaning of instruction bytes depends on.
+struct DecodeMode {
+    bool code64 = false;
+    bool code32 = false;
+    bool stack64 = false;
+    bool stack32 = false;
+    bool protected_mode = false;
+    bool v86 = false;
+    bool flat = false;  // 32-bit protected mode with DS, ES, SS of base 0 and limit 4 GiB, writable
+
+    // A small number, different for different modes; below 128.
+    [[nodiscard]] unsigned key() const {
+        return code64 | code32 << 1 | stack64 << 2 | stack32 << 3 | protected_mode << 4 | v86 << 5 | flat << 6;
+    }
+};
+[[nodiscard]] DecodeMode decode_mode(const Core& core);
+
+// Core::mode_key, read_limit, write_limit: update_mode() ends with this, and so must anything that changes a segment
+// register without it.
+void refresh_decode_mode(Core& core);
+
+// How a decoded instruction goes on.
+enum class Flow : uint8_t {
+    next,       // to the following op
+    ends_block, // Core::rip is what follows; back to the run loop, which looks at events
+    branch,     // ends the block by itself (jumps, calls, returns)
+};
+struct Decoded {
+    Op op;
+    Flow flow = Flow::next;
+};
+
+// Decodes the instruction at the start of `bytes` (at most 15 are looked at). What is no instruction becomes an op that
+// raises #UD, what is longer than 15 bytes #GP(0). `complete` is false when the bytes end inside the instruction (then
+// nothing is decoded).
+struct DecodeResult {
+    Decoded decoded;
+    bool complete = true;
+};
+[[nodiscard]] DecodeResult decode_instruction(std::span<const std::byte> bytes, const DecodeMode& mode);
+
+// Helpers for builders -------------------------------------------------------------------------------------------------
+// The byte offset into Core::gpr of a general register (ZydisRegister); k_zero_register for none.
+[[nodiscard]] RegisterOffset register_offset(int zydis_register);
+// Puts a memory operand into base, index, scale, displacement, segment, address_size; sets k_op_memory.
+void set_memory_operand(Op& op, const ZydisDecodedInstruction_& instruction, const ZydisDecodedOperand_& operand);
+
+// A PlainHandler as an Op's handler; `flow`: next or ends_block.
+void set_plain(Decoded& decoded, PlainHandler handler, Flow flow = Flow::next);
+
+}  // namespace skep::interp
