@@ -101,6 +101,8 @@ class GuestMemory {
     // writes through it calls mark_written() when done.
     [[nodiscard]] std::optional<std::span<std::byte>> slice(GuestAddress address, uint64_t size, bool for_write) const;
     void mark_written(GuestAddress address, uint64_t size);
+    // The same for RAM that was written through ram() or ram_at() (RAM that a ROM hides from the map).
+    void mark_host_written(std::byte* host, uint64_t size) { told_written(host, size); }
 
     // --- page marks -----------------------------------------------------------------------------
     // Marks of the RAM page under a host pointer, or null if it does not point into RAM (then it is ROM).
