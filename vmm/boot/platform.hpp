@@ -20,6 +20,8 @@ struct PlatformDescription {
     bool has_hpet = true;             // at 0xfed00000
     bool has_i8042 = true;            // keyboard controller with keyboard and mouse
     uint16_t pm_base = 0x600;         // ICH9 PM block: PM1 events +0, PM1 control +4, timer +8, GPE0 +0x20
+    uint8_t s5_sleep_type = 0;        // SLP_TYP that powers off; SeaBIOS itself writes 0 (with SLP_EN)
+    bool has_vga = false;             // VGA registers and 0xa0000-0xbffff answered
     uint8_t sci_irq = 9;              // ACPI interrupt, level, active high
     uint64_t ecam_base = 0xb000'0000; // 256 MiB of PCI configuration space, buses 0..255
     uint64_t pci_window_start = 0xc000'0000;  // 32-bit BARs
