@@ -53,6 +53,14 @@ struct TlbUse {
 };
 inline constexpr uint64_t k_no_page = ~uint64_t{0};
 
+// Translations of instruction fetches: resolve(Access::execute) looks here first.
+struct CodeTlbEntry {
+    uint64_t tag = ~uint64_t{0};  // linear page address, bit 0 set for CPL 3
+    std::byte* host = nullptr;    // of the page
+    GuestAddress physical = 0;    // of the page
+};
+inline constexpr unsigned k_code_tlb_entries = 256;
+
 // Requests from other threads, looked at between blocks.
 enum Request : uint32_t {
     k_request_interrupt = 1,   // CpuIo::interrupt_pending() may have changed
@@ -120,6 +128,7 @@ class Core {
 
     std::array<std::array<TlbEntry, k_tlb_entries>, 3> tlb_sets{};
     std::array<TlbUse, 3> tlb_use{};
+    std::array<CodeTlbEntry, k_code_tlb_entries> code_tlb{};
     std::array<MemoryRange, 2> known_ranges{};  // of the memory map, lately used by page walks; dropped by flush_tlb()
     std::array<uint64_t, 4> pdpte{};            // PAE paging: loaded with CR3 (SDM 3A, 4.4.1)
 };
