@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A serial console as a tab: terminal, find bar, and the actions around them.
+#pragma once
+
+#include <QPointer>
+#include <QWidget>
+
+#include "ui/console/terminal_widget.hpp"
+#include "vmm/base/fd.hpp"
+
+class QAction;
+class QLabel;
+class QMenu;
+
+namespace skep::ui {
+
+class ConsoleConnection;
+class FindBar;
+
+class ConsoleView : public QWidget {
+    Q_OBJECT
+  public:
+    // `port` counts from 0; `vm_name` names saved logs.
+    ConsoleView(unsigned port, QString vm_name, QWidget* parent = nullptr);
+    ~ConsoleView() override;
+
+    // Shows another run: the history that comes first on the socket replaces what was shown.
+    void attach(Fd socket);
+    // What is shown under the terminal while there is no connection; empty hides it.
+    void set_notice(const QString& text);
+    [[nodiscard]] bool attached() const;
+    [[nodiscard]] unsigned port() const { return m_port; }
+    [[nodiscard]] TerminalWidget* terminal() const { return m_terminal; }
+    [[nodiscard]] QString last_line() const;
+    // Copy, paste, find, zoom, save log, send size: for a window's menu.
+    void fill_menu(QMenu* menu);
+    // Types `stty cols N rows M` for a guest that cannot know the size of a serial terminal.
+    void send_terminal_size();
+
+  signals:
+    void link_lost();
+    void text_changed();
+
+  private:
+    void save_log();
+    void dump_text();
+    void read_preferences();
+    QAction* add_command(QMenu* menu, const QString& name, const QString& text, const QString& keys,
+                         TerminalCommand command);
+
+    unsigned m_port;
+    QString m_vm_name;
+    TerminalWidget* m_terminal;
+    FindBar* m_find_bar;
+    QLabel* m_notice;
+    QPointer<ConsoleConnection> m_connection;
+    QTimer m_dump_timer;
+};
+
+}  // namespace skep::ui

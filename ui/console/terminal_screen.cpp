@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// TerminalScreen over libvterm (0.1.4 or newer).
+#include "ui/console/terminal_screen.hpp"
+
+#include <vterm.h>
+
+#include <algorithm>
+
+namespace skep::ui {
+
+namespace {
+
+TerminalColor color_of(const VTermColor& color, bool foreground) {
+    if (foreground ? VTERM_COLOR_IS_DEFAULT_FG(&color) : VTERM_COLOR_IS_DEFAULT_BG(&color)) {
+        return {};
+    }
+    if (VTERM_COLOR_IS_INDEXED(&color)) {
+        return {TerminalColor::Kind::indexed, color.indexed.idx, 0, 0};
+    }
+    return {TerminalColor::Kind::rgb, color.rgb.red, color.rgb.green, color.rgb.blue};
+}
+
+// What libvterm may store as a character: its "second half of a wide one" mark is no character.
+char32_t character_of(uint32_t value) { return value <= 0x10ffff && (value < 0xd800 || value > 0xdfff) ? value : 0; }
+
+TerminalCell cell_of(const VTermScreenCell& from) {
+    TerminalCell cell;
+    for (size_t i = 0; i < cell.chars.size(); ++i) {
+        cell.chars[i] = character_of(from.chars[i]);
+        if (cell.chars[i] == 0) {
+            break;
+        }
+    }
+    cell.width = from.chars[0] == UINT32_MAX ? 0 : static_cast<uint8_t>(std::clamp<int>(from.width, 1, 2));
+    cell.style.foreground = color_of(from.fg, true);
+    cell.style.background = color_of(from.bg, false);
+    cell.style.underline = static_cast<Underline>(from.attrs.underline);
+    cell.style.bold = from.attrs.bold != 0;
+    cell.style.italic = from.attrs.italic != 0;
+    cell.style.blink = from.attrs.blink != 0;
+    cell.style.reverse = from.attrs.reverse != 0;
+    cell.style.strike = from.attrs.strike != 0;
+    return cell;
+}
+
+VTermColor vterm_color(const TerminalColor& color, uint8_t default_flag) {
+    VTermColor result{};
+    switch (color.kind) {
+        case TerminalColor::Kind::standard:
+            vterm_color_rgb(&result, 0, 0, 0);
+            result.type = static_cast<uint8_t>(result.type | default_flag);
+            break;
+        case TerminalColor::Kind::indexed: vterm_color_indexed(&result, color.red); break;
+        case TerminalColor::Kind::rgb: vterm_color_rgb(&result, color.red, color.green, color.blue); break;
+    }
+    return result;
+}
+
+VTermScreenCell vterm_cell(const TerminalCell& from) {
+    VTermScreenCell cell{};
+    for (size_t i = 0; i < from.chars.size(); ++i) {
+        cell.chars[i] = from.chars[i];
+    }
+    if (from.width == 0) {
+        cell.chars[0] = UINT32_MAX;
+    }
+    cell.width = static_cast<char>(std::max<int>(from.width, 1));
+    cell.attrs.bold = from.style.bold;
+    cell.attrs.italic = from.style.italic;
+    cell.attrs.blink = from.style.blink;
+    cell.attrs.reverse = from.style.reverse;
+    cell.attrs.strike = from.style.strike;
+    cell.attrs.underline = static_cast<unsigned>(from.style.underline) & 3U;
+    cell.fg = vterm_color(from.style.foreground, VTERM_COLOR_DEFAULT_FG);
+    cell.bg = vterm_color(from.style.background, VTERM_COLOR_DEFAULT_BG);
+    return cell;
+}
+
+bool worth_keeping(const TerminalCell& cell) { return !cell.blank() || cell.width == 0 || cell.style != TerminalStyle{}; }
+
+void trim(TerminalLine& line) {
+    while (!line.empty() && !worth_keeping(line.back())) {
+        line.pop_back();
+    }
+    line.shrink_to_fit();
+}
+
+VTermModifier vterm_modifiers(KeyModifiers modifiers) {
+    return static_cast<VTermModifier>((modifiers.shift ? VTERM_MOD_SHIFT : 0) | (modifiers.alt ? VTERM_MOD_ALT : 0) |
+                                      (modifiers.control ? VTERM_MOD_CTRL : 0));
+}
+
+VTermKey vterm_key(TerminalKey key, int function_number) {
+    switch (key) {
+        case TerminalKey::enter: return VTERM_KEY_ENTER;
+        case TerminalKey::tab:
+        case TerminalKey::back_tab: return VTERM_KEY_TAB;
+        case TerminalKey::backspace: return VTERM_KEY_BACKSPACE;
+        case TerminalKey::escape: return VTERM_KEY_ESCAPE;
+        case TerminalKey::up: return VTERM_KEY_UP;
+        case TerminalKey::down: return VTERM_KEY_DOWN;
+        case TerminalKey::left: return VTERM_KEY_LEFT;
+        case TerminalKey::right: return VTERM_KEY_RIGHT;
+        case TerminalKey::insert: return VTERM_KEY_INS;
+        case TerminalKey::del: return VTERM_KEY_DEL;
+        case TerminalKey::home: return VTERM_KEY_HOME;
+        case TerminalKey::end: return VTERM_KEY_END;
+        case TerminalKey::page_up: return VTERM_KEY_PAGEUP;
+        case TerminalKey::page_down: return VTERM_KEY_PAGEDOWN;
+        case TerminalKey::function:
+            return static_cast<VTermKey>(VTERM_KEY_FUNCTION(std::clamp(function_number, 1, 24)));
+    }
+    return VTERM_KEY_NONE;
+}
+
+// libvterm 0.1 writes modified Enter, Tab and friends in the "CSI u" form, which nothing on a serial line
+// understands: those keys send the plain byte (after Escape when Alt is down).
+bool plain_byte_key(TerminalKey key) {
+    return key == TerminalKey::enter || key == TerminalKey::tab || key == TerminalKey::backspace ||
+           key == TerminalKey::escape;
+}
+
+// The control code of Ctrl+character on an ASCII keyboard, or -1.
+int control_code(char32_t character) {
+    if (character >= U'a' && character <= U'z') {
+        return static_cast<int>(character - U'a' + 1);
+    }
+    if (character >= U'@' && character <= U'_') {
+        return static_cast<int>(character - U'@');
+    }
+    switch (character) {
+        case U' ':
+        case U'2': return 0;
+        case U'3': return 0x1b;
+        case U'4': return 0x1c;
+        case U'5': return 0x1d;
+        case U'6': return 0x1e;
+        case U'7':
+        case U'/':
+        case U'-': return 0x1f;
+        case U'8':
+        case U'?': return 0x7f;
+        default: return -1;
+    }
+}
+
+}  // namespace
+
+struct TerminalScreen::Hooks {
+    static TerminalScreen& self(void* user) { return *static_cast<TerminalScreen*>(user); }
+
+    static int damage(VTermRect rect, void* user) {
+        auto& events = self(user).m_events;
+        if (events.damaged) {
+            events.damaged(rect.start_row, rect.end_row - 1);
+        }
+        return 1;
+    }
+    static int move_cursor(VTermPos, VTermPos, int, void* user) {
+        if (self(user).m_events.cursor_changed) {
+            self(user).m_events.cursor_changed();
+        }
+        return 1;
+    }
+    static int set_property(VTermProp property, VTermValue* value, void* user) {
+        auto& screen = self(user);
+        switch (property) {
+            case VTERM_PROP_CURSORVISIBLE: screen.m_cursor_visible = value->boolean != 0; break;
+            case VTERM_PROP_CURSORBLINK: screen.m_cursor_blinks = value->boolean != 0; break;
+            case VTERM_PROP_ALTSCREEN: screen.m_alternate = value->boolean != 0; break;
+            case VTERM_PROP_REVERSE: screen.m_reversed = value->boolean != 0; break;
+            case VTERM_PROP_MOUSE: screen.m_mouse_mode = static_cast<MouseMode>(std::clamp(value->number, 0, 3)); break;
+            case VTERM_PROP_CURSORSHAPE:
+                screen.m_cursor_shape = static_cast<CursorShape>(std::clamp(value->number, 1, 3) - 1);
+                break;
+            case VTERM_PROP_TITLE: set_title(screen, *value); return 1;
+            default: return 0;
+        }
+        if (screen.m_events.cursor_changed) {
+            screen.m_events.cursor_changed();
+        }
+        return 1;
+    }
+    static void set_title(TerminalScreen& screen, const VTermValue& value) {
+#if VTERM_VERSION_MINOR >= 2
+        const QString title = QString::fromUtf8(value.string.str, static_cast<qsizetype>(value.string.len));
+#else
+        const QString title = QString::fromUtf8(value.string != nullptr ? value.string : "");
+#endif
+        if (screen.m_events.title_changed) {
+            screen.m_events.title_changed(title.left(200));
+        }
+    }
+    static int bell(void* user) {
+        if (self(user).m_events.bell) {
+            self(user).m_events.bell();
+        }
+        return 1;
+    }
+    static int push_line(int columns, const VTermScreenCell* cells, void* user) {
+        auto& screen = self(user);
+        TerminalLine line;
+        line.reserve(static_cast<size_t>(columns));
+        for (int column = 0; column < columns; ++column) {
+            line.push_back(cell_of(cells[column]));
+        }
+        trim(line);
+        screen.m_scrollback.push_back(std::move(line));
+        if (std::cmp_greater(screen.m_scrollback.size(), screen.m_scrollback_limit)) {
+            screen.m_scrollback.pop_front();
+        }
+        ++screen.m_screen_top;
+        if (screen.m_events.scrolled) {
+            screen.m_events.scrolled();
+        }
+        return 1;
+    }
+    static int pop_line(int columns, VTermScreenCell* cells, void* user) {
+        auto& screen = self(user);
+        if (screen.m_scrollback.empty()) {
+            return 0;
+        }
+        const TerminalLine line = std::move(screen.m_scrollback.back());
+        screen.m_scrollback.pop_back();
+        --screen.m_screen_top;
+        for (int column = 0; column < columns; ++column) {
+            const auto index = static_cast<size_t>(column);
+            cells[column] = vterm_cell(index < line.size() ? line[index] : TerminalCell{});
+        }
+        if (screen.m_events.scrolled) {
+            screen.m_events.scrolled();
+        }
+        return 1;
+    }
+    static void output(const char* bytes, size_t length, void* user) {
+        auto& screen = self(user);
+        if (!screen.m_feeding || screen.m_answers == Answers::send) {
+            screen.m_output.append(bytes, static_cast<qsizetype>(length));
+        }
+    }
+};
+
+TerminalScreen::TerminalScreen(int scrollback_limit)
+    : m_term(vterm_new(k_default_rows, k_default_columns), &vterm_free), m_scrollback_limit(scrollback_limit) {
+    // libvterm keeps the pointer, so the table lives as long as the program.
+    static const VTermScreenCallbacks callbacks = [] {
+        VTermScreenCallbacks table{};
+        table.damage = &Hooks::damage;
+        table.movecursor = &Hooks::move_cursor;
+        table.settermprop = &Hooks::set_property;
+        table.bell = &Hooks::bell;
+        table.sb_pushline = &Hooks::push_line;
+        table.sb_popline = &Hooks::pop_line;
+        return table;
+    }();
+    vterm_set_utf8(m_term.get(), 1);
+    vterm_output_set_callback(m_term.get(), &Hooks::output, this);
+    m_screen = vterm_obtain_screen(m_term.get());
+    vterm_screen_set_callbacks(m_screen, &callbacks, this);
+    vterm_screen_set_damage_merge(m_screen, VTERM_DAMAGE_ROW);
+    vterm_screen_enable_altscreen(m_screen, 1);
+    vterm_screen_reset(m_screen, 1);
+}
+
+TerminalScreen::~TerminalScreen() = default;
+
+void TerminalScreen::feed(std::string_view bytes, Answers answers) {
+    m_feeding = true;
+    m_answers = answers;
+    vterm_input_write(m_term.get(), bytes.data(), bytes.size());
+    vterm_screen_flush_damage(m_screen);
+    m_feeding = false;
+    const QByteArray output = std::exchange(m_output, {});
+    if (!output.isEmpty() && m_events.output) {
+        m_events.output(output);
+    }
+}
+
+void TerminalScreen::reset() {
+    vterm_screen_reset(m_screen, 1);
+    vterm_screen_flush_damage(m_screen);
+}
+
+void TerminalScreen::clear_scrollback() {
+    m_scrollback.clear();
+    if (m_events.scrolled) {
+        m_events.scrolled();
+    }
+}
+
+void TerminalScreen::resize(int columns, int rows) {
+    columns = std::clamp(columns, k_min_columns, k_max_cells_per_side);
+    rows = std::clamp(rows, k_min_rows, k_max_cells_per_side);
+    if (columns == m_columns && rows == m_rows) {
+        return;
+    }
+    m_columns = columns;
+    m_rows = rows;
+    vterm_set_size(m_term.get(), rows, columns);
+    vterm_screen_flush_damage(m_screen);
+}
+
+QByteArray TerminalScreen::captured(const std::function<void()>& action) {
+    const QByteArray before = std::exchange(m_output, {});
+    action();
+    return std::exchange(m_output, before);
+}
+
+void TerminalScreen::send_key(TerminalKey key, KeyModifiers modifiers, int function_number) {
+    if (key == TerminalKey::back_tab) {
+        modifiers.shift = true;
+    }
+    const bool escape_first = plain_byte_key(key) && modifiers.alt;
+    if (plain_byte_key(key)) {
+        modifiers = {};
+    }
+    QByteArray bytes = captured(
+        [&] { vterm_keyboard_key(m_term.get(), vterm_key(key, function_number), vterm_modifiers(modifiers)); });
+    if (escape_first) {
+        bytes.prepend('\x1b');
+    }
+    if (!bytes.isEmpty() && m_events.output) {
+        m_events.output(bytes);
+    }
+}
+
+void TerminalScreen::send_character(char32_t character, KeyModifiers modifiers) {
+    QByteArray bytes;
+    const int control = modifiers.control ? control_code(character) : -1;
+    if (control >= 0) {
+        bytes.append(static_cast<char>(control));
+    } else {
+        bytes = QString::fromUcs4(&character, 1).toUtf8();
+    }
+    if (modifiers.alt) {
+        bytes.prepend('\x1b');
+    }
+    if (m_events.output) {
+        m_events.output(bytes);
+    }
+}
+
+void TerminalScreen::send_mouse_move(int row, int column, KeyModifiers modifiers) {
+    const QByteArray bytes =
+        captured([&] { vterm_mouse_move(m_term.get(), row, column, vterm_modifiers(modifiers)); });
+    if (!bytes.isEmpty() && m_events.output) {
+        m_events.output(bytes);
+    }
+}
+
+void TerminalScreen::send_mouse_button(int button, bool pressed, KeyModifiers modifiers) {
+    const QByteArray bytes =
+        captured([&] { vterm_mouse_button(m_term.get(), button, pressed, vterm_modifiers(modifiers)); });
+    if (!bytes.isEmpty() && m_events.output) {
+        m_events.output(bytes);
+    }
+}
+
+QByteArray TerminalScreen::paste_start() {
+    return captured([&] { vterm_keyboard_start_paste(m_term.get()); });
+}
+
+QByteArray TerminalScreen::paste_end() {
+    return captured([&] { vterm_keyboard_end_paste(m_term.get()); });
+}
+
+int64_t TerminalScreen::first_line() const { return m_screen_top - static_cast<int64_t>(m_scrollback.size()); }
+
+TerminalLine TerminalScreen::line(int64_t number) const {
+    if (number < first_line() || number >= end_line()) {
+        return {};
+    }
+    if (number < m_screen_top) {
+        return m_scrollback[static_cast<size_t>(number - first_line())];
+    }
+    TerminalLine line;
+    line.reserve(static_cast<size_t>(m_columns));
+    VTermScreenCell cell{};
+    VTermPos position{static_cast<int>(number - m_screen_top), 0};
+    for (; position.col < m_columns; ++position.col) {
+        if (vterm_screen_get_cell(m_screen, position, &cell) == 0) {
+            break;
+        }
+        line.push_back(cell_of(cell));
+    }
+    return line;
+}
+
+QString TerminalScreen::line_text(int64_t number) const { return text_of(line(number)); }
+
+QString TerminalScreen::screen_text() const {
+    QString text;
+    for (int64_t number = m_screen_top; number < end_line(); ++number) {
+        text += line_text(number) + u'\n';
+    }
+    return text;
+}
+
+QString TerminalScreen::all_text() const {
+    QString text;
+    for (int64_t number = first_line(); number < end_line(); ++number) {
+        text += line_text(number) + u'\n';
+    }
+    while (text.endsWith(QStringLiteral("\n\n"))) {
+        text.chop(1);
+    }
+    return text;
+}
+
+TerminalPosition TerminalScreen::cursor() const {
+    VTermPos position{};
+    vterm_state_get_cursorpos(vterm_obtain_state(m_term.get()), &position);
+    return {m_screen_top + position.row, position.col};
+}
+
+QString text_of(const TerminalLine& line) { return text_of(line, 0, static_cast<int>(line.size())); }
+
+QString text_of(const TerminalLine& line, int from, int to) {
+    QString text;
+    to = std::min(to, static_cast<int>(line.size()));
+    for (int column = std::max(from, 0); column < to; ++column) {
+        const TerminalCell& cell = line[static_cast<size_t>(column)];
+        if (cell.width == 0) {
+            continue;
+        }
+        if (cell.chars[0] == 0) {
+            text += u' ';
+        }
+        for (size_t i = 0; i < cell.chars.size() && cell.chars[i] != 0; ++i) {
+            text += QString::fromUcs4(&cell.chars[i], 1);
+        }
+    }
+    while (text.endsWith(u' ')) {
+        text.chop(1);
+    }
+    return text;
+}
+
+}  // namespace skep::ui
