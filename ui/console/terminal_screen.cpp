@@ -43,39 +43,6 @@ TerminalCell cell_of(const VTermScreenCell& from) {
     return cell;
 }
 
-VTermColor vterm_color(const TerminalColor& color, uint8_t default_flag) {
-    VTermColor result{};
-    switch (color.kind) {
-        case TerminalColor::Kind::standard:
-            vterm_color_rgb(&result, 0, 0, 0);
-            result.type = static_cast<uint8_t>(result.type | default_flag);
-            break;
-        case TerminalColor::Kind::indexed: vterm_color_indexed(&result, color.red); break;
-        case TerminalColor::Kind::rgb: vterm_color_rgb(&result, color.red, color.green, color.blue); break;
-    }
-    return result;
-}
-
-VTermScreenCell vterm_cell(const TerminalCell& from) {
-    VTermScreenCell cell{};
-    for (size_t i = 0; i < from.chars.size(); ++i) {
-        cell.chars[i] = from.chars[i];
-    }
-    if (from.width == 0) {
-        cell.chars[0] = UINT32_MAX;
-    }
-    cell.width = static_cast<char>(std::max<int>(from.width, 1));
-    cell.attrs.bold = from.style.bold;
-    cell.attrs.italic = from.style.italic;
-    cell.attrs.blink = from.style.blink;
-    cell.attrs.reverse = from.style.reverse;
-    cell.attrs.strike = from.style.strike;
-    cell.attrs.underline = static_cast<unsigned>(from.style.underline) & 3U;
-    cell.fg = vterm_color(from.style.foreground, VTERM_COLOR_DEFAULT_FG);
-    cell.bg = vterm_color(from.style.background, VTERM_COLOR_DEFAULT_BG);
-    return cell;
-}
-
 bool worth_keeping(const TerminalCell& cell) { return !cell.blank() || cell.width == 0 || cell.style != TerminalStyle{}; }
 
 void trim(TerminalLine& line) {
@@ -187,12 +154,12 @@ struct TerminalScreen::Hooks {
 #else
         const QString title = QString::fromUtf8(value.string != nullptr ? value.string : "");
 #endif
-        if (screen.m_events.title_changed) {
+        if (screen.m_events.title_changed && !screen.m_replaying) {
             screen.m_events.title_changed(title.left(200));
         }
     }
     static int bell(void* user) {
-        if (self(user).m_events.bell) {
+        if (self(user).m_events.bell && !self(user).m_replaying) {
             self(user).m_events.bell();
         }
         return 1;
@@ -215,23 +182,6 @@ struct TerminalScreen::Hooks {
         }
         return 1;
     }
-    static int pop_line(int columns, VTermScreenCell* cells, void* user) {
-        auto& screen = self(user);
-        if (screen.m_scrollback.empty()) {
-            return 0;
-        }
-        const TerminalLine line = std::move(screen.m_scrollback.back());
-        screen.m_scrollback.pop_back();
-        --screen.m_screen_top;
-        for (int column = 0; column < columns; ++column) {
-            const auto index = static_cast<size_t>(column);
-            cells[column] = vterm_cell(index < line.size() ? line[index] : TerminalCell{});
-        }
-        if (screen.m_events.scrolled) {
-            screen.m_events.scrolled();
-        }
-        return 1;
-    }
     static void output(const char* bytes, size_t length, void* user) {
         auto& screen = self(user);
         if (!screen.m_feeding || screen.m_answers == Answers::send) {
@@ -241,7 +191,13 @@ struct TerminalScreen::Hooks {
 };
 
 TerminalScreen::TerminalScreen(int scrollback_limit)
-    : m_term(vterm_new(k_default_rows, k_default_columns), &vterm_free), m_scrollback_limit(scrollback_limit) {
+    : m_term(nullptr, &vterm_free), m_scrollback_limit(scrollback_limit) {
+    make_term();
+}
+
+TerminalScreen::~TerminalScreen() = default;
+
+void TerminalScreen::make_term() {
     // libvterm keeps the pointer, so the table lives as long as the program.
     static const VTermScreenCallbacks callbacks = [] {
         VTermScreenCallbacks table{};
@@ -250,9 +206,14 @@ TerminalScreen::TerminalScreen(int scrollback_limit)
         table.settermprop = &Hooks::set_property;
         table.bell = &Hooks::bell;
         table.sb_pushline = &Hooks::push_line;
-        table.sb_popline = &Hooks::pop_line;
         return table;
     }();
+    m_scrollback.clear();
+    m_screen_top = 0;
+    m_alternate = false;
+    m_reversed = false;
+    m_mouse_mode = MouseMode::none;
+    m_term.reset(vterm_new(m_rows, m_columns));
     vterm_set_utf8(m_term.get(), 1);
     vterm_output_set_callback(m_term.get(), &Hooks::output, this);
     m_screen = vterm_obtain_screen(m_term.get());
@@ -262,27 +223,47 @@ TerminalScreen::TerminalScreen(int scrollback_limit)
     vterm_screen_reset(m_screen, 1);
 }
 
-TerminalScreen::~TerminalScreen() = default;
+void TerminalScreen::write(std::string_view bytes) {
+    vterm_input_write(m_term.get(), bytes.data(), bytes.size());
+    vterm_screen_flush_damage(m_screen);
+}
 
 void TerminalScreen::feed(std::string_view bytes, Answers answers) {
     m_feeding = true;
     m_answers = answers;
-    vterm_input_write(m_term.get(), bytes.data(), bytes.size());
-    vterm_screen_flush_damage(m_screen);
+    write(bytes);
     m_feeding = false;
+    remember(bytes);
     const QByteArray output = std::exchange(m_output, {});
     if (!output.isEmpty() && m_events.output) {
         m_events.output(output);
     }
 }
 
+void TerminalScreen::remember(std::string_view bytes) {
+    m_kept += bytes;
+    if (m_kept.size() <= 2 * k_kept_bytes) {
+        return;
+    }
+    // Cut after a line end: hardly ever inside an escape sequence.
+    const size_t line_end = m_kept.find('\n', m_kept.size() - k_kept_bytes);
+    const size_t cut = line_end == std::string::npos ? m_kept.size() - k_kept_bytes : line_end + 1;
+    m_kept.erase(0, cut);
+    m_cleared_at -= std::min(m_cleared_at, cut);
+}
+
 void TerminalScreen::reset() {
-    vterm_screen_reset(m_screen, 1);
-    vterm_screen_flush_damage(m_screen);
+    m_kept.clear();
+    m_cleared_at = 0;
+    make_term();
+    if (m_events.scrolled) {
+        m_events.scrolled();
+    }
 }
 
 void TerminalScreen::clear_scrollback() {
     m_scrollback.clear();
+    m_cleared_at = m_kept.size();
     if (m_events.scrolled) {
         m_events.scrolled();
     }
@@ -296,8 +277,20 @@ void TerminalScreen::resize(int columns, int rows) {
     }
     m_columns = columns;
     m_rows = rows;
-    vterm_set_size(m_term.get(), rows, columns);
-    vterm_screen_flush_damage(m_screen);
+    m_feeding = true;
+    m_answers = Answers::swallow;
+    m_replaying = true;
+    make_term();
+    const std::string_view kept(m_kept);
+    write(kept.substr(0, m_cleared_at));
+    m_scrollback.clear();
+    write(kept.substr(m_cleared_at));
+    m_replaying = false;
+    m_feeding = false;
+    m_output.clear();
+    if (m_events.scrolled) {
+        m_events.scrolled();
+    }
 }
 
 QByteArray TerminalScreen::captured(const std::function<void()>& action) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The terminal's model: libvterm's screen plus scrollback, without any painting. libvterm 0.1 is the
 // oldest one supported; everything that differs in 0.3 stays inside terminal_screen.cpp.
+//
+// vterm_set_size of 0.1 leaves the cursor outside the screen when rows go away, and then crashes. It is never called:
+// a new size starts a new VTerm that reads the last output again, which also wraps long lines anew.
 #pragma once
 
 #include <QByteArray>
@@ -9,6 +12,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "ui/console/terminal_cell.hpp"
@@ -40,6 +44,7 @@ class TerminalScreen {
     static constexpr int k_min_rows = 2;
     static constexpr int k_max_cells_per_side = 1000;
     static constexpr int k_default_scrollback = 10000;
+    static constexpr size_t k_kept_bytes = 1 << 20;  // of output, for a new size; as much as the worker keeps
 
     struct Events {
         std::function<void(int first_row, int last_row)> damaged;  // screen rows, inclusive
@@ -59,9 +64,11 @@ class TerminalScreen {
 
     // Bytes from the guest. Answers to its questions (DA, CPR) are swallowed while old output is replayed.
     void feed(std::string_view bytes, Answers answers = Answers::send);
+    // Forgets everything, as a terminal just switched on.
     void reset();
     void clear_scrollback();
-    // Sizes outside [k_min_*, k_max_cells_per_side] are clamped.
+    // Sizes outside [k_min_*, k_max_cells_per_side] are clamped. Renumbers the lines. Takes up to some tens of
+    // milliseconds when a lot of output is kept.
     void resize(int columns, int rows);
 
     // Input for the guest; comes out of Events::output.
@@ -97,6 +104,9 @@ class TerminalScreen {
     struct Hooks;  // libvterm's callbacks
     friend struct Hooks;
 
+    void make_term();
+    void write(std::string_view bytes);
+    void remember(std::string_view bytes);
     QByteArray captured(const std::function<void()>& action);
 
     std::unique_ptr<VTerm, void (*)(VTerm*)> m_term;
@@ -114,6 +124,9 @@ class TerminalScreen {
     CursorShape m_cursor_shape = CursorShape::block;
     MouseMode m_mouse_mode = MouseMode::none;
     bool m_feeding = false;
+    bool m_replaying = false;
+    std::string m_kept;           // the last output
+    size_t m_cleared_at = 0;      // offset in m_kept at which the user cleared the scrollback
     Answers m_answers = Answers::send;
     QByteArray m_output;
 };

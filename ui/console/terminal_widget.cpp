@@ -45,6 +45,9 @@ TerminalWidget::TerminalWidget(QWidget* parent) : QAbstractScrollArea(parent) {
         m_blink_on = !m_blink_on;
         viewport()->update();
     });
+    m_grid_timer.setSingleShot(true);
+    m_grid_timer.setInterval(k_resize_ms);
+    connect(&m_grid_timer, &QTimer::timeout, this, &TerminalWidget::update_grid);
     m_scroll_timer.setInterval(50);
     connect(&m_scroll_timer, &QTimer::timeout, this, &TerminalWidget::auto_scroll);
     connect(&m_pacer, &PastePacer::chunk, this, &TerminalWidget::send_to_guest);
@@ -107,17 +110,18 @@ void TerminalWidget::metrics_changed() {
 }
 
 void TerminalWidget::update_grid() {
-    const int columns = viewport()->width() / m_cell_width;
-    const int rows = viewport()->height() / m_cell_height;
     const QSize before(m_screen.columns(), m_screen.rows());
     if (isVisible()) {
-        m_screen.resize(columns, rows);
+        m_screen.resize(viewport()->width() / m_cell_width, viewport()->height() / m_cell_height);
+    }
+    if (before != QSize(m_screen.columns(), m_screen.rows())) {
+        m_selection.clear();  // the lines have other numbers now
+        m_find.refresh(m_screen);
+        m_following = true;
+        emit grid_changed(m_screen.columns(), m_screen.rows());
     }
     update_scroll_bar();
     viewport()->update();
-    if (before != QSize(m_screen.columns(), m_screen.rows())) {
-        emit grid_changed(m_screen.columns(), m_screen.rows());
-    }
 }
 
 void TerminalWidget::update_scroll_bar() {
@@ -143,7 +147,11 @@ void TerminalWidget::scrollContentsBy(int, int) {
     viewport()->update();
 }
 
-void TerminalWidget::resizeEvent(QResizeEvent*) { update_grid(); }
+// While a window edge is being dragged the text is laid out anew a few times a second, not for every pixel.
+void TerminalWidget::resizeEvent(QResizeEvent*) {
+    m_grid_timer.start();
+    viewport()->update();
+}
 
 QSize TerminalWidget::size_for(int columns, int rows) const {
     return {columns * m_cell_width + verticalScrollBar()->sizeHint().width(), rows * m_cell_height};
@@ -190,7 +198,7 @@ bool TerminalWidget::event(QEvent* event) {
         }
     }
     if (event->type() == QEvent::Show) {
-        QTimer::singleShot(0, this, &TerminalWidget::update_grid);
+        m_grid_timer.start();
     }
     return QAbstractScrollArea::event(event);
 }

@@ -22,6 +22,7 @@ class TerminalWidget : public QAbstractScrollArea {
     Q_PROPERTY(QString text READ text)
   public:
     static constexpr int k_frame_ms = 16;
+    static constexpr int k_resize_ms = 40;
     static constexpr int k_min_point_size = 5;
     static constexpr int k_max_point_size = 48;
 
@@ -146,6 +147,7 @@ class TerminalWidget : public QAbstractScrollArea {
     QTimer m_frame_timer;
     QTimer m_blink_timer;
     QTimer m_scroll_timer;
+    QTimer m_grid_timer;
     QString m_preedit;
     std::optional<std::pair<int64_t, TerminalLink>> m_link;
 };
