@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The table of all fields. A new setting is one entry here and one member in vm_spec.hpp.
+#include "vmm/spec/field_table.hpp"
+
+#include <array>
+
+namespace skep {
+namespace {
+
+constexpr std::array<std::string_view, 3> k_cpu_backends{"auto", "kvm", "interp"};
+constexpr std::array<std::string_view, 3> k_firmwares{"bios", "linux", "multiboot"};
+constexpr std::array<std::string_view, 2> k_disk_buses{"ahci", "virtio"};
+constexpr std::array<std::string_view, 2> k_on_reboot{"restart", "exit"};
+
+constexpr uint64_t k_longest_path = 4096;  // PATH_MAX
+
+template <auto Member, typename Owner, typename Enum>
+constexpr ChoiceAccess<Owner> choice() {
+    return {[](const Owner& owner) { return static_cast<size_t>(owner.*Member); },
+            [](Owner& owner, size_t index) { owner.*Member = static_cast<Enum>(index); }};
+}
+
+const std::array k_machine_fields{
+    Field<VmSpec>{{"format", "Format", "Version of the file format.", FieldType::integer, Apply::never, "1", "", 1,
+                   k_spec_format, {}},
+                  &VmSpec::format, Printing::always},
+    Field<VmSpec>{{"id", "Id", "Identifies the machine for ever; two machines never share it.", FieldType::text,
+                   Apply::never, "", "", 0, 36, {}},
+                  &VmSpec::id, Printing::always},
+    Field<VmSpec>{{"name", "Name", "What the machine is called in the library.", FieldType::text, Apply::next_start, "",
+                   "", 1, 64, {}},
+                  &VmSpec::name, Printing::always},
+    Field<VmSpec>{{"os", "Operating system", "Which system is installed; chooses the icon and the defaults.",
+                   FieldType::text, Apply::live, "", "", 0, 64, {}},
+                  &VmSpec::os},
+    Field<VmSpec>{{"notes", "Notes", "Anything worth remembering about the machine.", FieldType::long_text, Apply::live,
+                   "", "", 0, 16384, {}},
+                  &VmSpec::notes},
+    Field<VmSpec>{{"memory", "Memory", "Memory of the machine. It is taken from the host while the machine runs.",
+                   FieldType::size_mib, Apply::next_start, "1G", "MiB", 16, 1024 * 1024, {}},
+                  &VmSpec::memory_mib, Printing::always},
+    Field<VmSpec>{{"cpus", "Processors", "Number of virtual processors.", FieldType::integer, Apply::next_start, "1",
+                   "", 1, 32, {}},
+                  &VmSpec::cpus, Printing::always},
+    Field<VmSpec>{{"cpu.backend", "Processor back end",
+                   "auto uses the hardware where it can and the software processor elsewhere.", FieldType::choice,
+                   Apply::next_start, "auto", "", 0, 0, k_cpu_backends},
+                  choice<&VmSpec::cpu_backend, VmSpec, CpuBackend>()},
+    Field<VmSpec>{{"firmware", "Firmware",
+                   "bios boots from disks and CDs; linux and multiboot start a kernel file directly.",
+                   FieldType::choice, Apply::next_start, "bios", "", 0, 0, k_firmwares},
+                  choice<&VmSpec::firmware, VmSpec, Firmware>(), Printing::always},
+    Field<VmSpec>{{"boot", "Boot order", "Disks and CD drives in the order in which they are tried. Left out: CDs that "
+                   "hold a medium, then disks.", FieldType::text_list, Apply::next_start, "", "", 0, 32, {}},
+                  &VmSpec::boot},
+    Field<VmSpec>{{"kernel", "Kernel", "linux: a bzImage file; multiboot: an ELF file.", FieldType::file,
+                   Apply::next_start, "", "", 0, k_longest_path, {}},
+                  &VmSpec::kernel},
+    Field<VmSpec>{{"initrd", "Initial RAM disk", "The initrd handed to the kernel.", FieldType::file,
+                   Apply::next_start, "", "", 0, k_longest_path, {}},
+                  &VmSpec::initrd},
+    Field<VmSpec>{{"append", "Kernel command line", "Words for the kernel, such as console=ttyS0.", FieldType::text,
+                   Apply::next_start, "", "", 0, 2047, {}},
+                  &VmSpec::append},
+    Field<VmSpec>{{"serial.ports", "Serial ports", "Number of serial ports (COM1 to COM4).", FieldType::integer,
+                   Apply::next_start, "1", "", 0, 4, {}},
+                  &VmSpec::serial_ports},
+    Field<VmSpec>{{"rng", "Entropy device", "Gives the guest random numbers of the host.", FieldType::boolean,
+                   Apply::next_start, "true", "", 0, 0, {}},
+                  &VmSpec::rng},
+    Field<VmSpec>{{"debug.exit", "Debug exit device", "A guest's write to port 0xf4 ends the machine (for tests).",
+                   FieldType::boolean, Apply::next_start, "false", "", 0, 0, {}},
+                  &VmSpec::debug_exit},
+    Field<VmSpec>{{"debug.console", "Debug console", "Bytes written to ports 0xe9 and 0x402 go to the log.",
+                   FieldType::boolean, Apply::next_start, "false", "", 0, 0, {}},
+                  &VmSpec::debug_console},
+    Field<VmSpec>{{"on_reboot", "When the guest reboots", "restart starts it again, exit ends the machine.",
+                   FieldType::choice, Apply::next_start, "restart", "", 0, 0, k_on_reboot},
+                  choice<&VmSpec::on_reboot, VmSpec, OnReboot>()},
+};
+
+const std::array k_disk_fields{
+    Field<DiskSpec>{{"disks[].id", "Disk name", "Names the disk in the boot order.", FieldType::text, Apply::never, "",
+                     "", 1, 32, {}},
+                    &DiskSpec::id, Printing::always},
+    Field<DiskSpec>{{"disks[].file", "Disk image", "A raw image, inside the machine's folder or anywhere.",
+                     FieldType::file, Apply::next_start, "", "", 1, k_longest_path, {}},
+                    &DiskSpec::file, Printing::always},
+    Field<DiskSpec>{{"disks[].bus", "Disk bus", "virtio is faster; ahci (SATA) works in every system.",
+                     FieldType::choice, Apply::next_start, "virtio", "", 0, 0, k_disk_buses},
+                    choice<&DiskSpec::bus, DiskSpec, DiskBus>(), Printing::always},
+    Field<DiskSpec>{{"disks[].read_only", "Read only", "The guest cannot change the disk.", FieldType::boolean,
+                     Apply::next_start, "false", "", 0, 0, {}},
+                    &DiskSpec::read_only},
+    Field<DiskSpec>{{"disks[].serial", "Serial number", "What the guest sees as the disk's serial number.",
+                     FieldType::text, Apply::next_start, "", "", 0, 20, {}},
+                    &DiskSpec::serial},
+};
+
+const std::array k_cd_fields{
+    Field<CdSpec>{{"cds[].id", "CD drive name", "Names the drive in the boot order.", FieldType::text, Apply::never, "",
+                   "", 1, 32, {}},
+                  &CdSpec::id, Printing::always},
+    Field<CdSpec>{{"cds[].file", "CD image", "An ISO file; empty for an empty drive.", FieldType::file, Apply::live, "",
+                   "", 0, k_longest_path, {}},
+                  &CdSpec::file, Printing::always},
+};
+
+const std::array k_module_fields{
+    Field<ModuleSpec>{{"modules[].file", "Module", "A file loaded beside the multiboot kernel.", FieldType::file,
+                       Apply::next_start, "", "", 1, k_longest_path, {}},
+                      &ModuleSpec::file, Printing::always},
+    Field<ModuleSpec>{{"modules[].arguments", "Module arguments", "The module's command line.", FieldType::text,
+                       Apply::next_start, "", "", 0, 2047, {}},
+                      &ModuleSpec::arguments},
+};
+
+}  // namespace
+
+std::span<const Field<VmSpec>> machine_fields() { return k_machine_fields; }
+std::span<const Field<DiskSpec>> disk_fields() { return k_disk_fields; }
+std::span<const Field<CdSpec>> cd_fields() { return k_cd_fields; }
+std::span<const Field<ModuleSpec>> module_fields() { return k_module_fields; }
+
+std::string_view to_text(CpuBackend value) { return k_cpu_backends.at(static_cast<size_t>(value)); }
+std::string_view to_text(Firmware value) { return k_firmwares.at(static_cast<size_t>(value)); }
+std::string_view to_text(DiskBus value) { return k_disk_buses.at(static_cast<size_t>(value)); }
+std::string_view to_text(OnReboot value) { return k_on_reboot.at(static_cast<size_t>(value)); }
+
+}  // namespace skep
