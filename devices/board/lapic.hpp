@@ -95,6 +95,7 @@ class LocalApic final : public Device, public LocalInterruptController {
     void accept(uint8_t vector, TriggerMode trigger, Effects& effects);
     void fire_lvt(unsigned entry, Effects& effects);
     void report_error(uint32_t esr_bit, Effects& effects);
+    [[nodiscard]] bool ext_int_wired() const;  // LINT0 leads the 8259's INTR to the processor
     [[nodiscard]] bool ext_int_waiting() const;
     [[nodiscard]] uint8_t processor_priority() const;
     [[nodiscard]] uint32_t read_register(uint32_t number, Effects& effects);
