@@ -3,13 +3,11 @@
 #include "vmm/boot/firmware.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <map>
 
+#include "tests/vmm/boot/temporary_folder.hpp"
 #include "vmm/base/bits.hpp"
 #include "vmm/boot/e820.hpp"
 #include "vmm/boot/smbios.hpp"
@@ -18,19 +16,11 @@ namespace skep {
 namespace {
 
 struct FirmwareFile : testing::Test {
-    std::filesystem::path folder;
-    void SetUp() override {
-        std::string pattern = (std::filesystem::temp_directory_path() / "firmware-XXXXXX").string();
-        ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-        folder = pattern;
-    }
-    void TearDown() override { std::filesystem::remove_all(folder); }
+    test::TemporaryFolder folder;
     std::string file(size_t size, char fill, const std::string& end = {}) {
-        const std::string path = folder / "bios.bin";
         std::string content(size, fill);
         content.replace(content.size() - end.size(), end.size(), end);
-        std::ofstream(path, std::ios::binary) << content;
-        return path;
+        return folder.write("bios.bin", content);
     }
     std::string refusal(const std::string& path) {
         const auto image = load_firmware(path);
@@ -46,20 +36,20 @@ TEST_F(FirmwareFile, good_image_ends_at_four_gib) {
 }
 
 TEST_F(FirmwareFile, bad_images_are_refused_with_the_path_in_the_sentence) {
-    EXPECT_NE(refusal(folder / "none.bin").find("none.bin"), std::string::npos);
-    EXPECT_NE(refusal(folder).find("not a file"), std::string::npos);
+    EXPECT_NE(refusal(folder.path("none.bin")).find("none.bin"), std::string::npos);
+    EXPECT_NE(refusal(folder.path("")).find("not a file"), std::string::npos);
     EXPECT_NE(refusal(file(1000, 'x')).find("64 KiB"), std::string::npos);
     EXPECT_NE(refusal(file(64 << 10, '\xff')).find("no code at its end"), std::string::npos);
-    std::filesystem::resize_file(folder / "bios.bin", 0);
-    EXPECT_NE(refusal(folder / "bios.bin").find("empty"), std::string::npos);
-    std::filesystem::resize_file(folder / "bios.bin", 32 << 20);
-    EXPECT_NE(refusal(folder / "bios.bin").find("16 MiB"), std::string::npos);
+    std::filesystem::resize_file(folder.path("bios.bin"), 0);
+    EXPECT_NE(refusal(folder.path("bios.bin")).find("empty"), std::string::npos);
+    std::filesystem::resize_file(folder.path("bios.bin"), 32 << 20);
+    EXPECT_NE(refusal(folder.path("bios.bin")).find("16 MiB"), std::string::npos);
 }
 
 TEST_F(FirmwareFile, fifo_is_refused_without_hanging) {
-    const std::string command = "mkfifo " + (folder / "pipe").string();
+    const std::string command = "mkfifo " + folder.path("pipe");
     ASSERT_EQ(std::system(command.c_str()), 0);
-    EXPECT_NE(refusal(folder / "pipe").find("not a file"), std::string::npos);
+    EXPECT_NE(refusal(folder.path("pipe")).find("not a file"), std::string::npos);
 }
 
 TEST(BootPath, follows_open_firmware_names) {
