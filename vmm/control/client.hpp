@@ -48,7 +48,7 @@ class ControlClient {
     // The next event, waiting for it at most `timeout` (kind cancelled when none came).
     [[nodiscard]] Result<Message> wait_event(Milliseconds timeout);
 
-    // Non-blocking. fd() is readable when poll() may have something; also call poll() once after any blocking call.
+    // Non-blocking. fd() is readable when poll() may have something (and when the link has ended); also call poll() once after any blocking call.
     [[nodiscard]] int fd() const { return m_fd.get(); }
     [[nodiscard]] Result<int64_t> start_request(MessageType type, MessageValues values = {});
     // Events and replies that have arrived, in order. An error means that the link is gone (nothing more will come).
@@ -65,6 +65,7 @@ class ControlClient {
     [[nodiscard]] Status decode_lines();
 
     Fd m_fd;
+    bool m_broken = false;  // the link has ended or a peer spoke nonsense
     Greeting m_greeting;
     int64_t m_next_id = 1;
     std::map<int64_t, MessageType> m_waiting;

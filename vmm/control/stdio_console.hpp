@@ -33,6 +33,7 @@ class StdioConsole {
   private:
     void run_reader();
     void run_writer();
+    [[nodiscard]] bool write_out(std::span<const std::byte> bytes);
 
     int m_input_fd;
     int m_output_fd;

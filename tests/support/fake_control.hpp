@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// FakeMachineControl: a machine that only remembers what it was asked.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "vmm/control/machine_control.hpp"
+
+namespace skep {
+
+class FakeMachineControl : public MachineControl {
+  public:
+    MachineStatus status() override { return {m_state, "because", 1234, "interp", "no KVM"}; }
+    Status pause() override { return remember("pause", MachineState::paused); }
+    Status resume() override { return remember("resume", MachineState::running); }
+    Status power_button() override { return remember("power_button", m_state); }
+    Status power_off() override { return remember("power_off", MachineState::stopped); }
+    Status reset() override { return remember("reset", m_state); }
+    Status eject(const std::string& drive) override {
+        if (drive == "cd9") {
+            return fail(ErrorKind::not_found, "The machine has no CD drive 'cd9'.");
+        }
+        return remember("eject " + drive, m_state);
+    }
+    Status insert(const std::string& drive, const std::string& file) override {
+        return remember("insert " + drive + " " + file, m_state);
+    }
+    Status retry() override { return remember("retry", MachineState::running); }
+    std::string info_json() override { return m_info; }
+
+    MachineState m_state = MachineState::running;
+    std::string m_info = R"({"disks": [{"id": "disk0", "written": 42}]})";
+    std::vector<std::string> m_asked;
+
+  protected:
+    virtual Status remember(const std::string& what, MachineState state) {
+        m_asked.push_back(what);
+        m_state = state;
+        return {};
+    }
+};
+
+}  // namespace skep
