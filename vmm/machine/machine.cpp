@@ -126,6 +126,10 @@ Status Machine::reset() {
     return loaded;
 }
 
+bool Machine::all_asleep() const {
+    return std::ranges::all_of(m_runners, [](const auto& runner) { return runner->asleep_for_good(); });
+}
+
 uint64_t Machine::instructions() const {
     uint64_t sum = 0;
     for (const auto& runner : m_runners) {
@@ -181,7 +185,7 @@ void Machine::vcpu_failed(unsigned cpu, const std::string& why) {
 }
 
 void Machine::halted_forever(unsigned /*cpu*/) {
-    if (std::ranges::all_of(m_runners, [](const auto& runner) { return runner->asleep_for_good(); })) {
+    if (all_asleep()) {
         m_on_event({MachineEvent::Kind::halted, 0, {}});
     }
 }

@@ -63,8 +63,12 @@ class Machine final : private MachineRequests, private ProcessorSignals, private
     Status start();
     void pause();
     void resume();
+    // Stops the vCPUs only: device requests stay in flight (held for want of host space). resume() goes on.
+    void hold() { stop_vcpus(); }
     Status reset();  // keeps running or paused, as it was
     [[nodiscard]] bool paused() const { return m_paused; }
+    // Does every vCPU sleep with nothing to wake it? Any thread; may change at once.
+    [[nodiscard]] bool all_asleep() const;
     [[nodiscard]] unsigned cpu_count() const { return static_cast<unsigned>(m_runners.size()); }
     [[nodiscard]] uint64_t instructions() const;
     [[nodiscard]] Nanoseconds uptime() const { return m_clock.now(); }
