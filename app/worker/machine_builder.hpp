@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// From a VmSpec to a Machine: the one place that knows both the machine and its devices.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "devices/block/block_backend.hpp"
+#include "devices/board/board.hpp"
+#include "vmm/cpu/vcpu.hpp"
+#include "vmm/machine/machine.hpp"
+#include "vmm/spec/vm_spec.hpp"
+
+namespace skep {
+
+class AhciController;
+class PciBus;
+
+struct BuiltDisk {
+    std::string id;
+    std::string path;
+    std::shared_ptr<BlockBackend> backend;
+};
+struct BuiltCd {
+    std::string id;
+    std::string path;  // empty: no medium
+    unsigned port = 0;
+};
+
+// Everything of a running machine that the worker talks to. Members are destroyed bottom up.
+struct BuiltMachine {
+    std::vector<BuiltDisk> disks;
+    std::vector<BuiltCd> cds;
+    std::unique_ptr<Machine> machine;
+    Q35Board* board = nullptr;       // owned by the machine
+    AhciController* ahci = nullptr;  // owned by the machine; null without disks or CDs on AHCI
+};
+
+struct BuildInputs {
+    const VmSpec& spec;
+    // The host path of a file that the spec names.
+    std::function<Result<std::filesystem::path>(const std::string& file)> resolve;
+    Hypervisor& hypervisor;
+    std::array<CharBackend*, 4> serial{};
+    CharBackend* debug_console = nullptr;
+    Machine::EventHandler on_event;
+    // A disk's writes are held because the host's disk is full. Any thread.
+    std::function<void(const std::string& disk, const std::string& sentence)> on_no_space;
+};
+
+[[nodiscard]] Result<BuiltMachine> build_machine(const BuildInputs& inputs);
+
+// Opens an ISO for a CD drive.
+[[nodiscard]] Result<std::shared_ptr<BlockBackend>> open_cd(const std::string& path);
+
+}  // namespace skep

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/worker/options.hpp"
+
+#include <string_view>
+
+namespace skep {
+
+Result<WorkerOptions> parse_options(int argc, char** argv) {
+    WorkerOptions options;
+    for (int index = 1; index < argc; ++index) {
+        const std::string_view argument = argv[index];
+        std::string* value = argument == "--bundle"   ? &options.bundle
+                             : argument == "--spec"   ? &options.spec_file
+                             : argument == "--socket" ? &options.socket
+                                                      : nullptr;
+        if (value != nullptr) {
+            if (index + 1 >= argc) {
+                return fail(ErrorKind::invalid_input, "{} needs a value.", argument);
+            }
+            *value = argv[++index];
+        } else if (argument == "--stdio") {
+            options.stdio = true;
+        } else if (argument == "--version") {
+            options.version = true;
+        } else {
+            return fail(ErrorKind::invalid_input, "Unknown option {}; machines are started with skep or skepctl.", argument);
+        }
+    }
+    if (!options.version && options.bundle.empty() == options.spec_file.empty()) {
+        return fail(ErrorKind::invalid_input, "Give --bundle DIR or --spec FILE; machines are started with skep or skepctl.");
+    }
+    return options;
+}
+
+}  // namespace skep

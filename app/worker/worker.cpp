@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/worker/worker.hpp"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "app/worker/sandbox.hpp"
+#include "devices/storage/ahci.hpp"
+#include "vmm/base/log.hpp"
+#include "vmm/control/host_check.hpp"
+#include "vmm/interp/vm.hpp"
+#include "vmm/kvm/kvm_hypervisor.hpp"
+
+namespace skep {
+namespace {
+
+constexpr int code_of(ExitCode code) { return static_cast<int>(code); }
+
+}  // namespace
+
+Worker::Worker(WorkerInputs inputs) : m_inputs(std::move(inputs)) {}
+
+Worker::~Worker() {
+    // The machine first: its threads use everything else.
+    if (m_built.machine) {
+        for (const BuiltDisk& disk : m_built.disks) {
+            disk.backend->cancel_held();
+        }
+        m_built.machine.reset();
+    }
+}
+
+Status Worker::choose_back_end() {
+    auto choice = choose_cpu_backend(m_inputs.spec);
+    if (!choice) {
+        return tl::unexpected(choice.error());
+    }
+    m_cpu_reason = choice->reason;
+    if (choice->backend == CpuBackend::kvm) {
+        auto kvm = open_kvm();
+        if (!kvm) {
+            return tl::unexpected(kvm.error());
+        }
+        m_hypervisor = std::move(*kvm);
+    } else {
+        m_hypervisor = std::make_unique<interp::InterpHypervisor>();
+    }
+    m_cpu_name = m_hypervisor->name();
+    log_info("CPU: {} ({})", m_cpu_name, m_cpu_reason);
+    return {};
+}
+
+void Worker::make_consoles() {
+    for (uint32_t port = 0; port < m_inputs.spec.serial_ports; ++port) {
+        if (port == 0 && m_inputs.serial_zero == SerialZero::standard_streams) {
+            m_stdio = std::make_unique<StdioConsole>(STDIN_FILENO, STDOUT_FILENO);
+            m_hubs.push_back(nullptr);
+            m_backends.push_back(std::make_unique<ConsoleBackend<StdioConsole>>(*m_stdio));
+        } else {
+            m_hubs.push_back(std::make_unique<ConsoleHub>(m_loop));
+            m_backends.push_back(std::make_unique<ConsoleBackend<ConsoleHub>>(*m_hubs.back()));
+        }
+    }
+}
+
+Status Worker::start() {
+    if (Status chosen = choose_back_end(); !chosen) {
+        return chosen;
+    }
+    make_consoles();
+    BuildInputs inputs{.spec = m_inputs.spec,
+                       .resolve = m_inputs.resolve,
+                       .hypervisor = *m_hypervisor,
+                       .serial = {},
+                       .debug_console = nullptr,
+                       .on_event = [this](MachineEvent event) { m_loop.post([this, event] { on_machine_event(event); }); },
+                       .on_no_space =
+                           [this](const std::string& disk, const std::string& sentence) {
+                               m_loop.post([this, disk, sentence] { on_no_space(disk, sentence); });
+                           }};
+    for (size_t port = 0; port < m_backends.size() && port < inputs.serial.size(); ++port) {
+        inputs.serial[port] = m_backends[port].get();
+    }
+    auto built = build_machine(inputs);
+    if (!built) {
+        return tl::unexpected(built.error());
+    }
+    m_built = std::move(*built);
+    if (!m_inputs.socket.empty()) {
+        std::vector<ConsoleHub*> consoles;
+        for (const auto& hub : m_hubs) {
+            consoles.push_back(hub.get());
+        }
+        m_server = std::make_unique<ControlServer>(
+            m_loop, *this, consoles, ServerIdentity{m_inputs.spec.id, m_inputs.spec.name, m_inputs.version});
+        if (Status listening = m_server->listen(m_inputs.socket); !listening) {
+            return listening;
+        }
+    }
+    watch_signals();
+    if (Status sandboxed = enter_sandbox(); !sandboxed) {
+        return sandboxed;
+    }
+    if (Status started = m_built.machine->start(); !started) {
+        return started;
+    }
+    set_state(MachineState::running, {});
+    return {};
+}
+
+WorkerOutcome Worker::run() {
+    m_loop.run();
+    return m_outcome.value_or(WorkerOutcome{code_of(ExitCode::error), "The control loop ended unexpectedly."});
+}
+
+// SIGTERM presses the power button; a second one, or SIGINT, turns the machine off.
+void Worker::watch_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    m_signals = Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));  // main() has blocked them in every thread
+    m_loop.add(m_signals.get(), EPOLLIN, [this](uint32_t) { on_signal(); });
+}
+
+void Worker::on_signal() {
+    signalfd_siginfo info{};
+    while (::read(m_signals.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+        if (info.ssi_signo == SIGTERM && !m_button_pressed) {
+            m_button_pressed = true;
+            [[maybe_unused]] const Status pressed = power_button();
+        } else if (info.ssi_signo != SIGHUP) {
+            [[maybe_unused]] const Status off = power_off();
+        }
+    }
+}
+
+void Worker::on_machine_event(const MachineEvent& event) {
+    if (m_outcome) {
+        return;
+    }
+    switch (event.kind) {
+        case MachineEvent::Kind::reset: guest_reset(); break;
+        case MachineEvent::Kind::power_off: finish(code_of(ExitCode::power_off), "The guest turned the machine off."); break;
+        case MachineEvent::Kind::halted:
+            if (m_built.machine->all_asleep()) {  // it may have been woken since
+                finish(code_of(ExitCode::halt), "The guest halted: all its processors sleep with interrupts off.");
+            }
+            break;
+        case MachineEvent::Kind::triple_fault:
+            finish(code_of(ExitCode::triple_fault), fmt::format("The guest crashed: a triple fault on {}.", event.detail));
+            break;
+        case MachineEvent::Kind::cpu_failed:
+            finish(code_of(ExitCode::error), fmt::format("The processor could not go on: {}", event.detail));
+            break;
+        case MachineEvent::Kind::no_space: on_no_space({}, event.detail); break;
+        case MachineEvent::Kind::debug_exit: finish(event.code, "The guest wrote to the debug exit port."); break;
+    }
+}
+
+void Worker::guest_reset() {
+    if (m_inputs.spec.on_reboot == OnReboot::exit) {
+        finish(code_of(ExitCode::reboot), "The guest rebooted.");
+        return;
+    }
+    if (Status done = m_built.machine->reset(); !done) {
+        finish(code_of(ExitCode::error), done.error().message);
+        return;
+    }
+    log_info("the guest was reset");
+    if (m_server) {
+        m_server->guest_reset();
+    }
+    set_state(m_built.machine->paused() ? MachineState::paused : MachineState::running, {});
+}
+
+void Worker::on_no_space(const std::string& disk, const std::string& sentence) {
+    if (m_outcome || m_state == MachineState::no_space) {
+        return;
+    }
+    m_built.machine->hold();
+    set_state(MachineState::no_space, sentence);
+    if (m_server) {
+        m_server->no_space(disk, sentence);
+    }
+}
+
+void Worker::set_state(MachineState state, std::string reason) {
+    if (state == m_state && reason == m_reason) {
+        return;
+    }
+    m_state = state;
+    m_reason = std::move(reason);
+    log_info("state: {}{}{}", to_text(state), m_reason.empty() ? "" : ": ", m_reason);
+    if (m_server) {
+        m_server->state_changed(m_state, m_reason);
+    }
+}
+
+void Worker::flush_disks() {
+    for (const BuiltDisk& disk : m_built.disks) {
+        if (disk.backend->info().read_only) {
+            continue;
+        }
+        disk.backend->cancel_held();
+        disk.backend->submit({.op = BlockOp::flush, .buffers = {}, .done = [](BlockStatus) {}});
+        disk.backend->drain();
+    }
+}
+
+void Worker::finish(int exit_code, std::string message) {
+    if (m_outcome) {
+        return;
+    }
+    log_info("end: {} (exit code {})", message, exit_code);
+    m_outcome = WorkerOutcome{exit_code, message};
+    for (const BuiltDisk& disk : m_built.disks) {
+        disk.backend->cancel_held();
+    }
+    m_built.machine->pause();
+    flush_disks();
+    set_state(MachineState::stopped, std::move(message));
+    for (auto& hub : m_hubs) {
+        if (hub) {
+            hub->close();
+        }
+    }
+    // After the reply to whoever asked for it has been queued.
+    m_loop.post([this] {
+        if (m_server) {
+            m_server->shut_down(m_outcome->exit_code, m_outcome->message);
+        }
+        m_loop.quit();
+    });
+}
+
+MachineStatus Worker::status() {
+    return {.state = m_state,
+            .reason = m_reason,
+            .uptime_ms = m_built.machine ? m_built.machine->uptime() / 1'000'000 : 0,
+            .cpu_backend = m_cpu_name,
+            .cpu_reason = m_cpu_reason};
+}
+
+Status Worker::pause() {
+    if (m_state == MachineState::no_space) {
+        return fail(ErrorKind::in_use, "The machine is already held because the host's disk is full; free space, then retry.");
+    }
+    if (m_state == MachineState::running) {
+        m_built.machine->pause();
+        set_state(MachineState::paused, "Paused by request.");
+    }
+    return {};
+}
+
+Status Worker::resume() {
+    if (m_state == MachineState::no_space) {
+        return retry();
+    }
+    if (m_state == MachineState::paused) {
+        m_built.machine->resume();
+        set_state(MachineState::running, {});
+    }
+    return {};
+}
+
+Status Worker::retry() {
+    if (m_state != MachineState::no_space) {
+        return fail(ErrorKind::invalid_input, "Nothing waits for space on the host's disk.");
+    }
+    m_built.machine->resume();
+    set_state(MachineState::running, {});
+    for (const BuiltDisk& disk : m_built.disks) {
+        disk.backend->retry();
+    }
+    return {};
+}
+
+Status Worker::power_button() {
+    if (m_state == MachineState::paused) {
+        [[maybe_unused]] const Status resumed = resume();  // a sleeping guest cannot hear it
+    }
+    m_built.board->press_power_button();
+    return {};
+}
+
+Status Worker::power_off() {
+    finish(code_of(ExitCode::power_off), "The machine was turned off.");
+    return {};
+}
+
+Status Worker::reset() {
+    for (const BuiltDisk& disk : m_built.disks) {
+        disk.backend->cancel_held();
+    }
+    if (Status done = m_built.machine->reset(); !done) {
+        finish(code_of(ExitCode::error), done.error().message);
+        return done;
+    }
+    m_built.machine->resume();
+    if (m_server) {
+        m_server->guest_reset();
+    }
+    set_state(MachineState::running, {});
+    return {};
+}
+
+Result<BuiltCd*> Worker::find_drive(const std::string& drive) {
+    for (BuiltCd& cd : m_built.cds) {
+        if (drive.empty() || cd.id == drive) {
+            return &cd;
+        }
+    }
+    return drive.empty() ? fail(ErrorKind::not_found, "This machine has no CD drive; add one in its settings.")
+                         : fail(ErrorKind::not_found, "This machine has no CD drive '{}'.", drive);
+}
+
+Status Worker::change_medium(const std::string& drive, const std::string& file) {
+    auto cd = find_drive(drive);
+    if (!cd) {
+        return tl::unexpected(cd.error());
+    }
+    std::shared_ptr<BlockBackend> medium;
+    if (!file.empty()) {
+        auto opened = open_cd(file);
+        if (!opened) {
+            return tl::unexpected(opened.error());
+        }
+        medium = std::move(*opened);
+    }
+    m_built.ahci->change_cd((*cd)->port, std::move(medium));
+    (*cd)->path = file;
+    if (m_server) {
+        m_server->cd_changed((*cd)->id, file);
+    }
+    return {};
+}
+
+Status Worker::eject(const std::string& drive) { return change_medium(drive, {}); }
+Status Worker::insert(const std::string& drive, const std::string& file) { return change_medium(drive, file); }
+
+std::string Worker::info_json() {
+    nlohmann::json info;
+    info["name"] = m_inputs.spec.name;
+    info["id"] = m_inputs.spec.id;
+    info["memory_mib"] = m_inputs.spec.memory_mib;
+    info["cpus"] = m_built.machine->cpu_count();
+    info["cpu_backend"] = m_cpu_name;
+    info["cpu_reason"] = m_cpu_reason;
+    info["instructions"] = m_built.machine->instructions();
+    info["uptime_ms"] = m_built.machine->uptime() / 1'000'000;
+    info["disks"] = nlohmann::json::array();
+    for (const BuiltDisk& disk : m_built.disks) {
+        info["disks"].push_back({{"id", disk.id},
+                                 {"file", disk.path},
+                                 {"size", disk.backend->info().size},
+                                 {"read_only", disk.backend->info().read_only}});
+    }
+    info["cds"] = nlohmann::json::array();
+    for (const BuiltCd& cd : m_built.cds) {
+        info["cds"].push_back({{"id", cd.id}, {"file", cd.path}});
+    }
+    return info.dump();
+}
+
+}  // namespace skep

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Worker: one running machine, from its spec to its exit code. Owns the control loop; every method on its thread
+// unless said otherwise.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/worker/console_backend.hpp"
+#include "app/worker/machine_builder.hpp"
+#include "vmm/base/event_loop.hpp"
+#include "vmm/base/fd.hpp"
+#include "vmm/control/console_hub.hpp"
+#include "vmm/control/machine_control.hpp"
+#include "vmm/control/run_record.hpp"
+#include "vmm/control/server.hpp"
+#include "vmm/control/stdio_console.hpp"
+#include "vmm/spec/vm_spec.hpp"
+
+namespace skep {
+
+enum class SerialZero { control_socket, standard_streams };
+
+struct WorkerInputs {
+    VmSpec spec;
+    std::function<Result<std::filesystem::path>(const std::string& file)> resolve;
+    std::filesystem::path socket;  // empty: no control socket
+    SerialZero serial_zero = SerialZero::control_socket;
+    std::string version;
+};
+
+struct WorkerOutcome {
+    int exit_code = 0;
+    std::string message;  // one sentence
+};
+
+class Worker final : public MachineControl {
+  public:
+    explicit Worker(WorkerInputs inputs);
+    ~Worker() override;
+
+    // Builds everything, enters the sandbox, starts the guest. An error leaves nothing running.
+    Status start();
+    // Until the machine has ended.
+    WorkerOutcome run();
+
+    // MachineControl
+    MachineStatus status() override;
+    Status pause() override;
+    Status resume() override;
+    Status power_button() override;
+    Status power_off() override;
+    Status reset() override;
+    Status eject(const std::string& drive) override;
+    Status insert(const std::string& drive, const std::string& file) override;
+    Status retry() override;
+    std::string info_json() override;
+
+  private:
+    Status choose_back_end();
+    void make_consoles();
+    void watch_signals();
+    void on_signal();
+    void on_machine_event(const MachineEvent& event);
+    void on_no_space(const std::string& disk, const std::string& sentence);
+    void guest_reset();
+    void set_state(MachineState state, std::string reason);
+    void finish(int exit_code, std::string message);
+    void flush_disks();
+    Status change_medium(const std::string& drive, const std::string& file);
+    [[nodiscard]] Result<BuiltCd*> find_drive(const std::string& drive);
+
+    WorkerInputs m_inputs;
+    EventLoop m_loop;
+    Fd m_signals;
+    bool m_button_pressed = false;
+    std::vector<std::unique_ptr<ConsoleHub>> m_hubs;
+    std::unique_ptr<StdioConsole> m_stdio;
+    std::vector<std::unique_ptr<CharBackend>> m_backends;
+    std::unique_ptr<Hypervisor> m_hypervisor;
+    BuiltMachine m_built;
+    std::unique_ptr<ControlServer> m_server;
+    MachineState m_state = MachineState::starting;
+    std::string m_reason;
+    std::string m_cpu_name;
+    std::string m_cpu_reason;
+    std::optional<WorkerOutcome> m_outcome;
+};
+
+}  // namespace skep
