@@ -60,6 +60,10 @@ struct MediumInfo {
 // Fails (missing, directory, no permission, empty, unreadable) with a sentence that names the file.
 [[nodiscard]] Result<MediumInfo> inspect_medium(const std::string& path);
 
+// The same over bytes that were opened already; `path` is only named in sentences and, as a last resort, recognised.
+class ByteSource;
+[[nodiscard]] MediumInfo inspect_source(const ByteSource& source, const std::string& path);
+
 // "CD image", "raw disk image", "Linux kernel" ...
 [[nodiscard]] const char* describe(MediumKind kind);
 
