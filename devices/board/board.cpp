@@ -3,11 +3,17 @@
 
 #include <algorithm>
 
+#include "devices/board/acpi_pm.hpp"
+#include "devices/board/debug_ports.hpp"
+#include "devices/board/dma8237.hpp"
+#include "devices/board/hpet.hpp"
+#include "devices/board/i8042.hpp"
 #include "devices/board/ioapic.hpp"
 #include "devices/board/irq_router.hpp"
 #include "devices/board/lapic.hpp"
 #include "devices/board/pic.hpp"
 #include "devices/board/pit.hpp"
+#include "devices/board/port92.hpp"
 #include "devices/board/rtc.hpp"
 #include "devices/board/serial.hpp"
 
@@ -16,18 +22,28 @@ namespace {
 
 constexpr std::array<uint16_t, 4> k_serial_bases{0x3f8, 0x2f8, 0x3e8, 0x2e8};
 constexpr unsigned k_ioapic_pin_of_8259 = 0;
+constexpr unsigned k_irq_keyboard = 1;
+constexpr unsigned k_irq_sci = 9;
+constexpr unsigned k_irq_mouse = 12;
 
 }  // namespace
 
 // In the order of construction; what is above is used by what is below.
 struct Q35Board::Parts {
-    Parts(IoSpace& ports, IoSpace& mmio, Clock& clock, ProcessorSignals& signals, const BoardConfig& config)
+    Parts(IoSpace& ports, IoSpace& mmio, Clock& clock, MachineRequests& machine, ProcessorSignals& signals,
+          const BoardConfig& config)
         : pic(ports, [this](bool level) { set_intr(level); }),
           ioapic(mmio, bus),
           router(pic, ioapic),
           pit(ports, clock, IrqLine(router, IrqRouter::k_input_pit)),
           rtc(ports, clock, IrqLine(router, IrqRouter::k_input_rtc),
-              RtcConfig{config.low_ram_bytes, config.high_ram_bytes, config.cpu_count}) {
+              RtcConfig{config.low_ram_bytes, config.high_ram_bytes, config.cpu_count}),
+          hpet(mmio, clock, router),
+          acpi_pm(ports, clock, machine, IrqLine(router, k_irq_sci)),
+          i8042(ports, machine, IrqLine(router, k_irq_keyboard), IrqLine(router, k_irq_mouse)),
+          port92(ports, machine),
+          dma(ports),
+          debug_console(ports, config.debug_console) {
         for (unsigned cpu = 0; cpu < config.cpu_count; ++cpu) {
             lapics.push_back(std::make_unique<LocalApic>(cpu, clock, bus, signals, pic));
             bus.attach(*lapics.back());
@@ -36,6 +52,9 @@ struct Q35Board::Parts {
         for (unsigned index = 0; index < std::min<size_t>(config.serial_count, k_serial_bases.size()); ++index) {
             serials.push_back(std::make_unique<Serial>(ports, clock, IrqLine(router, IrqRouter::k_input_serial + index),
                                                        SerialConfig{index, k_serial_bases[index], config.serial[index]}));
+        }
+        if (config.debug_exit) {
+            debug_exit = std::make_unique<DebugExit>(ports, machine);
         }
     }
 
@@ -54,6 +73,13 @@ struct Q35Board::Parts {
     IrqRouter router;
     Pit pit;
     Rtc rtc;
+    Hpet hpet;
+    AcpiPm acpi_pm;
+    I8042 i8042;
+    Port92 port92;
+    Dma8237 dma;
+    DebugConsole debug_console;
+    std::unique_ptr<DebugExit> debug_exit;
     std::vector<std::unique_ptr<Serial>> serials;
 };
 
@@ -64,7 +90,7 @@ Q35Board::Q35Board(GuestMemory& memory, IoSpace& ports, IoSpace& mmio, Clock& cl
       m_mmio(mmio),
       m_clock(clock),
       m_machine(machine),
-      m_parts(std::make_unique<Parts>(ports, mmio, clock, signals, config)) {}
+      m_parts(std::make_unique<Parts>(ports, mmio, clock, machine, signals, config)) {}
 
 Q35Board::~Q35Board() = default;
 
@@ -83,7 +109,12 @@ std::vector<Device*> Q35Board::devices() {
     for (const auto& lapic : m_parts->lapics) {
         all.push_back(lapic.get());
     }
-    all.insert(all.end(), {&m_parts->pic, &m_parts->ioapic, &m_parts->router, &m_parts->pit, &m_parts->rtc});
+    Parts& parts = *m_parts;
+    all.insert(all.end(), {&parts.pic, &parts.ioapic, &parts.router, &parts.pit, &parts.rtc, &parts.hpet,
+                           &parts.acpi_pm, &parts.i8042, &parts.port92, &parts.dma, &parts.debug_console});
+    if (parts.debug_exit) {
+        all.push_back(parts.debug_exit.get());
+    }
     for (const auto& serial : m_parts->serials) {
         all.push_back(serial.get());
     }
@@ -93,6 +124,16 @@ std::vector<Device*> Q35Board::devices() {
 void Q35Board::set_pirq_route(unsigned index, std::optional<unsigned> isa_irq) {
     m_parts->router.set_pirq_route(index, isa_irq);
 }
+
+void Q35Board::set_pm_base(uint16_t base, bool enabled) { m_parts->acpi_pm.set_base(base, enabled); }
+
+void Q35Board::press_power_button() { m_parts->acpi_pm.press_power_button(); }
+
+void Q35Board::key(std::span<const uint8_t> set1) { m_parts->i8042.key(set1); }
+
+AcpiPm& Q35Board::pm() { return m_parts->acpi_pm; }
+
+I8042& Q35Board::keyboard_controller() { return m_parts->i8042; }
 
 Rtc& Q35Board::rtc() { return m_parts->rtc; }
 
