@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "vmm/boot/multiboot_image.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "vmm/base/bits.hpp"
+
+namespace skep {
+namespace {
+
+constexpr uint32_t k_header_magic = 0x1bad'b002;
+constexpr size_t k_search_bytes = 8192;  // the header lies within the first 8 KiB (3.1)
+constexpr uint32_t k_flag_addresses = 1 << 16;
+constexpr uint32_t k_known_required_flags = 0x7;  // of bits 0-15, which a loader must understand or refuse
+constexpr uint64_t k_four_gib = uint64_t{1} << 32;
+constexpr unsigned k_most_segments = 256;
+
+struct Header {
+    size_t offset = 0;
+    uint32_t flags = 0;
+};
+
+std::optional<Header> find_header(std::span<const std::byte> file) {
+    const size_t end = std::min(file.size(), k_search_bytes);
+    for (size_t at = 0; at + 12 <= end; at += 4) {
+        const auto flags = load_le<uint32_t>(&file[at + 4]);
+        if (load_le<uint32_t>(&file[at]) == k_header_magic && k_header_magic + flags + load_le<uint32_t>(&file[at + 8]) == 0) {
+            return Header{at, flags};
+        }
+    }
+    return std::nullopt;
+}
+
+tl::unexpected<Error> broken(const std::string& path, const char* what) {
+    return fail(ErrorKind::invalid_input, "The multiboot kernel '{}' is damaged or truncated ({}); build or copy it again.",
+                path, what);
+}
+
+// The address fields behind the checksum, "a.out kludge".
+Result<MultibootImage> by_header_addresses(const std::string& path, std::span<const std::byte> file, const Header& header) {
+    constexpr size_t k_fields_end = 32;
+    if (header.offset + k_fields_end > file.size()) {
+        return broken(path, "its header ends behind the file");
+    }
+    const auto field = [&](size_t offset) { return load_le<uint32_t>(&file[header.offset + offset]); };
+    const uint64_t header_address = field(12), load = field(16), load_end = field(20), bss_end = field(24);
+    if (header_address < load || header_address - load > header.offset) {
+        return broken(path, "its load address does not fit its header's place");
+    }
+    const uint64_t start = header.offset - (header_address - load);
+    const uint64_t in_file = file.size() - start;
+    if (load_end != 0 && (load_end < load || load_end - load > in_file)) {
+        return broken(path, "its load size exceeds the file");
+    }
+    const uint64_t length = load_end == 0 ? in_file : load_end - load;
+    const uint64_t size = std::max(length, bss_end > load ? bss_end - load : 0);
+    if (load + size > k_four_gib) {
+        return broken(path, "it ends above 4 GiB");
+    }
+    return MultibootImage{{{load, file.subspan(start, length), size}}, field(28)};
+}
+
+// Where the fields lie in the two classes of ELF.
+struct ElfLayout {
+    size_t header_bytes, entry, phoff, phentsize, phnum;
+    size_t ph_bytes, p_offset, p_paddr, p_filesz, p_memsz;
+    bool wide;
+};
+constexpr ElfLayout k_elf32{52, 24, 28, 42, 44, 32, 4, 12, 16, 20, false};
+constexpr ElfLayout k_elf64{64, 24, 32, 54, 56, 56, 8, 24, 32, 40, true};
+
+uint64_t word(std::span<const std::byte> bytes, size_t offset, const ElfLayout& layout) {
+    return layout.wide ? load_le<uint64_t>(&bytes[offset]) : load_le<uint32_t>(&bytes[offset]);
+}
+
+Status add_segment(const std::string& path, std::span<const std::byte> file, std::span<const std::byte> program_header,
+                   const ElfLayout& layout, MultibootImage& image) {
+    constexpr uint32_t k_load = 1;
+    if (load_le<uint32_t>(program_header.data()) != k_load) {
+        return {};
+    }
+    const uint64_t offset = word(program_header, layout.p_offset, layout);
+    const uint64_t address = word(program_header, layout.p_paddr, layout);
+    const uint64_t in_file = word(program_header, layout.p_filesz, layout);
+    const uint64_t in_memory = word(program_header, layout.p_memsz, layout);
+    if (offset > file.size() || in_file > file.size() - offset || in_file > in_memory) {
+        return broken(path, "a segment lies behind the file's end");
+    }
+    if (address >= k_four_gib || in_memory > k_four_gib - address) {
+        return broken(path, "a segment lies above 4 GiB");
+    }
+    if (in_memory != 0) {
+        image.segments.push_back({address, file.subspan(offset, in_file), in_memory});
+    }
+    return {};
+}
+
+Result<MultibootImage> by_elf(const std::string& path, std::span<const std::byte> file) {
+    constexpr uint8_t k_class_64 = 2, k_little_endian = 1;
+    if (file.size() < k_elf64.header_bytes || std::memcmp(file.data(), "\x7f" "ELF", 4) != 0 ||
+        file[5] != std::byte{k_little_endian}) {
+        return fail(ErrorKind::invalid_input,
+                    "The multiboot kernel '{}' is neither ELF nor does its header give load addresses; build it as ELF.", path);
+    }
+    const ElfLayout& layout = file[4] == std::byte{k_class_64} ? k_elf64 : k_elf32;
+    const uint64_t entry = word(file, layout.entry, layout);
+    const uint64_t table = word(file, layout.phoff, layout);
+    const size_t entry_bytes = load_le<uint16_t>(&file[layout.phentsize]);
+    const size_t count = load_le<uint16_t>(&file[layout.phnum]);
+    if (count == 0 || count > k_most_segments || entry_bytes < layout.ph_bytes || table > file.size() ||
+        entry_bytes * count > file.size() - table) {
+        return broken(path, "its program headers lie behind the file's end");
+    }
+    if (entry >= k_four_gib) {
+        return broken(path, "its entry lies above 4 GiB");
+    }
+    MultibootImage image;
+    image.entry = static_cast<uint32_t>(entry);
+    for (size_t i = 0; i < count; ++i) {
+        const Status added = add_segment(path, file, file.subspan(table + i * entry_bytes, layout.ph_bytes), layout, image);
+        if (!added) {
+            return tl::unexpected(added.error());
+        }
+    }
+    if (image.segments.empty()) {
+        return broken(path, "it has nothing to load");
+    }
+    return image;
+}
+
+}  // namespace
+
+Result<MultibootImage> parse_multiboot_image(const std::string& path, std::span<const std::byte> file) {
+    const std::optional<Header> header = find_header(file);
+    if (!header) {
+        return fail(ErrorKind::invalid_input,
+                    "'{}' is not a multiboot kernel (no multiboot header in its first 8 KiB); choose another file.", path);
+    }
+    if ((header->flags & 0xffff & ~k_known_required_flags) != 0) {
+        return fail(ErrorKind::unsupported,
+                    "The multiboot kernel '{}' requires features that are not known here (flags {:#x}); it cannot be started.",
+                    path, header->flags & 0xffff);
+    }
+    return (header->flags & k_flag_addresses) != 0 ? by_header_addresses(path, file, *header) : by_elf(path, file);
+}
+
+}  // namespace skep
