@@ -74,6 +74,16 @@ enum Request : uint32_t {
 // ordinary base + displacement ones.
 inline constexpr RegisterOffset k_block_rip_register = 17 * 8;
 
+// Where execution goes on at a RIP, if the mode and the code generation are still the same. Direct-mapped.
+struct JumpEntry {
+    uint64_t rip = ~uint64_t{0};
+    uint64_t generation = 0;  // Core::code_generation
+    uint32_t mode_key = 0;    // Core::mode_key
+    uint32_t op_count = 0;
+    const Op* ops = nullptr;
+};
+inline constexpr unsigned k_jump_entries = 4096;
+
 class Core {
   public:
     // --- hot ---
@@ -126,6 +136,7 @@ class Core {
     class InterpVm* vm = nullptr;
     class InterpVcpu* vcpu = nullptr;
 
+    std::array<JumpEntry, k_jump_entries> jump_cache{};
     std::array<std::array<TlbEntry, k_tlb_entries>, 3> tlb_sets{};
     std::array<TlbUse, 3> tlb_use{};
     std::array<CodeTlbEntry, k_code_tlb_entries> code_tlb{};

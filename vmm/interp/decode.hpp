@@ -9,9 +9,6 @@
 #include "vmm/interp/core.hpp"
 #include "vmm/interp/op.hpp"
 
-struct ZydisDecodedInstruction_;
-struct ZydisDecodedOperand_;
-
 namespace skep::interp {
 
 // What of the processor's state the meaning of instruction bytes depends on.
@@ -37,31 +34,18 @@ void refresh_decode_mode(Core& core);
 
 // How a decoded instruction goes on.
 enum class Flow : uint8_t {
-    next,       // to the following op
-    ends_block, // Core::rip is what follows; back to the run loop, which looks at events
-    branch,     // ends the block by itself (jumps, calls, returns)
+    next,        // to the following op
+    ends_block,  // back to the run loop, which looks at events
+    branch,      // ends the block by itself (jumps, calls, returns)
 };
 struct Decoded {
     Op op;
     Flow flow = Flow::next;
+    bool complete = true;  // false: the bytes end inside the instruction, nothing is decoded
 };
 
-// Decodes the instruction at the start of `bytes` (at most 15 are looked at). What is no instruction becomes an op that
-// raises #UD, what is longer than 15 bytes #GP(0). `complete` is false when the bytes end inside the instruction (then
-// nothing is decoded).
-struct DecodeResult {
-    Decoded decoded;
-    bool complete = true;
-};
-[[nodiscard]] DecodeResult decode_instruction(std::span<const std::byte> bytes, const DecodeMode& mode);
-
-// Helpers for builders -------------------------------------------------------------------------------------------------
-// The byte offset into Core::gpr of a general register (ZydisRegister); k_zero_register for none.
-[[nodiscard]] RegisterOffset register_offset(int zydis_register);
-// Puts a memory operand into base, index, scale, displacement, segment, address_size; sets k_op_memory.
-void set_memory_operand(Op& op, const ZydisDecodedInstruction_& instruction, const ZydisDecodedOperand_& operand);
-
-// A PlainHandler as an Op's handler; `flow`: next or ends_block.
-void set_plain(Decoded& decoded, PlainHandler handler, Flow flow = Flow::next);
+// Decodes the instruction at the start of `bytes` (at most 15 are looked at), which lies `offset` bytes into its block.
+// What is no instruction becomes an op that raises #UD, what is longer than 15 bytes #GP(0).
+[[nodiscard]] Decoded decode_instruction(std::span<const std::byte> bytes, const DecodeMode& mode, uint16_t offset);
 
 }  // namespace skep::interp

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Decoded code of one vCPU: straight-line blocks by the host address of their bytes, and what happens when these change.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "vmm/interp/decode.hpp"
+
+namespace skep::interp {
+
+// A run of ops without a jump in the middle, all on one page. Its ops follow it in memory, and after the last one an
+// op that goes on with the next block.
+struct Block {
+    const std::byte* host = nullptr;
+    Block* next_in_bucket = nullptr;
+    Block* next_on_page = nullptr;
+    uint32_t key = 0;     // DecodeMode::key(), k_single_op
+    uint16_t length = 0;  // bytes
+    uint16_t op_count = 0;
+
+    [[nodiscard]] Op* ops() { return reinterpret_cast<Op*>(this + 1); }
+};
+static_assert(sizeof(Block) % alignof(Op) == 0);
+
+inline constexpr uint32_t k_single_op = 0x100;  // of Block::key: one instruction only
+inline constexpr unsigned k_most_ops = 32;
+
+// All on the vCPU's own thread.
+class BlockCache {
+  public:
+    BlockCache();
+
+    [[nodiscard]] Block* find(const std::byte* host, uint32_t key) const;
+    // Decodes a block from `bytes` (a stable copy of what lies at host, at most to the end of its page). Null when the
+    // first instruction goes on behind them. `key` without k_single_op matches `mode`.
+    Block* decode(std::span<const std::byte> bytes, const DecodeMode& mode, uint32_t key);
+    // Makes a decoded block known as the code at `host`.
+    void insert(Block* block, const std::byte* host);
+
+    [[nodiscard]] bool holds_page(const std::byte* host_page) const { return m_pages.contains(host_page); }
+    // Every block of this page becomes stale, the running one included.
+    void drop_page(const std::byte* host_page);
+    // Frees everything. Not while a block runs.
+    void clear();
+    // Time for a clear()?
+    [[nodiscard]] bool is_full() const { return m_used_chunks >= k_most_chunks; }
+
+  private:
+    static constexpr size_t k_chunk_bytes = size_t{1} << 20;
+    static constexpr size_t k_most_chunks = 64;
+    static constexpr size_t k_buckets = 1 << 16;
+
+    [[nodiscard]] static size_t bucket_of(const std::byte* host, uint32_t key);
+    Block* allocate(unsigned op_count);
+    void unlink(Block* block);
+
+    std::vector<std::unique_ptr<std::byte[]>> m_chunks;
+    size_t m_used_chunks = 0;
+    size_t m_used_bytes = k_chunk_bytes;
+    std::vector<Block*> m_buckets;
+    std::unordered_map<const std::byte*, Block*> m_pages;
+};
+
+// Bytes of a page that hold decoded code of some vCPU were written by this one: see InterpVm::code_written.
+void code_written(Core& core, const std::byte* host, unsigned size);
+
+}  // namespace skep::interp

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The slow way of data accesses, and the exact segment check.
+#include "vmm/interp/memory_access.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "vmm/interp/blocks.hpp"
+#include "vmm/interp/operands.hpp"
+#include "vmm/x86/descriptor.hpp"
+
+namespace skep::interp {
+namespace {
+
+// One operand, in at most two pages, with every check of its access already passed.
+struct Piece {
+    std::byte* host = nullptr;  // null: MMIO at `physical`
+    GuestAddress physical = 0;
+    unsigned size = 0;
+};
+struct Pieces {
+    std::array<Piece, 2> piece{};
+    unsigned count = 1;
+};
+
+void check_canonical(uint64_t linear, unsigned size, unsigned segment) {
+    if (x86::is_canonical(linear) && x86::is_canonical(linear + size - 1)) [[likely]] {
+        return;
+    }
+    raise(segment == k_ss ? k_ss_fault : k_gp, 0);
+}
+
+Pieces translate(Core& core, uint64_t linear, unsigned size, unsigned segment, Access access) {
+    if (core.code64) {
+        check_canonical(linear, size, segment);
+    }
+    const AccessRule rule = data_rule(core);
+    Pieces pieces;
+    const auto room = static_cast<unsigned>(k_page_size - (linear & k_page_mask));
+    Piece& first = pieces.piece[0];
+    first.size = std::min(size, room);
+    first.host = resolve(core, linear, access, rule, &first.physical);
+    if (size > room) {
+        pieces.count = 2;
+        Piece& second = pieces.piece[1];
+        const uint64_t rest = linear + room;
+        second.size = size - room;
+        second.host = resolve(core, core.code64 ? rest : rest & 0xffff'ffff, access, rule, &second.physical);
+    }
+    return pieces;
+}
+
+// MMIO in the largest naturally aligned units that the bus knows.
+unsigned mmio_unit(GuestAddress address, unsigned size) {
+    unsigned unit = 8;
+    while (unit > size || (address & (unit - 1)) != 0) {
+        unit /= 2;
+    }
+    return unit;
+}
+// An operand of 1, 2, 4 or 8 bytes goes as one access even when misaligned; the device decides.
+unsigned mmio_size(GuestAddress address, unsigned size, bool whole) {
+    const bool simple = size == 1 || size == 2 || size == 4 || size == 8;
+    return whole && simple ? size : mmio_unit(address, size);
+}
+void read_piece(Core& core, const Piece& piece, std::byte* to, bool whole) {
+    if (piece.host != nullptr) {
+        std::memcpy(to, piece.host, piece.size);
+        return;
+    }
+    for (unsigned done = 0; done < piece.size;) {
+        const unsigned unit = mmio_size(piece.physical + done, piece.size - done, whole);
+        const uint64_t value = core.io->mmio_read(piece.physical + done, unit);
+        std::memcpy(to + done, &value, unit);
+        done += unit;
+    }
+}
+void write_piece(Core& core, const Piece& piece, const std::byte* from, bool whole) {
+    if (piece.host != nullptr) {
+        std::memcpy(piece.host, from, piece.size);
+        note_code_write(core, piece.host, piece.size);
+        return;
+    }
+    for (unsigned done = 0; done < piece.size;) {
+        const unsigned unit = mmio_size(piece.physical + done, piece.size - done, whole);
+        uint64_t value = 0;
+        std::memcpy(&value, from + done, unit);
+        core.io->mmio_write(piece.physical + done, unit, value);
+        done += unit;
+    }
+}
+
+void read_pieces(Core& core, const Pieces& pieces, std::byte* to) {
+    read_piece(core, pieces.piece[0], to, pieces.count == 1);
+    if (pieces.count == 2) {
+        read_piece(core, pieces.piece[1], to + pieces.piece[0].size, false);
+    }
+}
+void write_pieces(Core& core, const Pieces& pieces, const std::byte* from) {
+    write_piece(core, pieces.piece[0], from, pieces.count == 1);
+    if (pieces.count == 2) {
+        write_piece(core, pieces.piece[1], from + pieces.piece[0].size, false);
+    }
+}
+
+// The host memory of a small operand as one store or load, so that aligned ones stay atomic.
+uint64_t load_host(const std::byte* host, unsigned size) {
+    switch (size) {
+        case 1: return load_le<uint8_t>(host);
+        case 2: return load_le<uint16_t>(host);
+        case 4: return load_le<uint32_t>(host);
+        default: return load_le<uint64_t>(host);
+    }
+}
+void store_host(std::byte* host, unsigned size, uint64_t value) {
+    switch (size) {
+        case 1: store_le(host, static_cast<uint8_t>(value)); break;
+        case 2: store_le(host, static_cast<uint16_t>(value)); break;
+        case 4: store_le(host, static_cast<uint32_t>(value)); break;
+        default: store_le(host, value); break;
+    }
+}
+
+uint64_t load_translated(Core& core, const Pieces& pieces, unsigned size) {
+    if (pieces.count == 1 && pieces.piece[0].host != nullptr) {
+        return load_host(pieces.piece[0].host, size);
+    }
+    uint64_t value = 0;
+    read_pieces(core, pieces, reinterpret_cast<std::byte*>(&value));
+    return value;
+}
+
+}  // namespace
+
+uint64_t load_slow(Core& core, uint64_t linear, unsigned size, unsigned segment) {
+    return load_translated(core, translate(core, linear, size, segment, Access::read), size);
+}
+
+uint64_t load_for_write_slow(Core& core, uint64_t linear, unsigned size, unsigned segment) {
+    Pieces pieces = translate(core, linear, size, segment, Access::write);
+    for (unsigned i = 0; i < pieces.count; ++i) {
+        Piece& piece = pieces.piece[i];
+        if (piece.host == nullptr) {  // MMIO, or a ROM that only its writes miss
+            const uint64_t start = i == 0 ? linear : (linear & ~k_page_mask) + k_page_size;
+            piece.host = resolve(core, core.code64 ? start : start & 0xffff'ffff, Access::read, data_rule(core),
+                                 &piece.physical);
+        }
+    }
+    return load_translated(core, pieces, size);
+}
+
+void store_slow(Core& core, uint64_t linear, unsigned size, uint64_t value, unsigned segment) {
+    const Pieces pieces = translate(core, linear, size, segment, Access::write);
+    if (pieces.count == 1 && pieces.piece[0].host != nullptr) {
+        store_host(pieces.piece[0].host, size, value);
+        note_code_write(core, pieces.piece[0].host, size);
+        return;
+    }
+    write_pieces(core, pieces, reinterpret_cast<const std::byte*>(&value));
+}
+
+void load_bytes(Core& core, uint64_t linear, void* to, unsigned size, unsigned segment) {
+    read_pieces(core, translate(core, linear, size, segment, Access::read), static_cast<std::byte*>(to));
+}
+
+void store_bytes(Core& core, uint64_t linear, const void* from, unsigned size, unsigned segment) {
+    write_pieces(core, translate(core, linear, size, segment, Access::write), static_cast<const std::byte*>(from));
+}
+
+void check_store(Core& core, uint64_t linear, unsigned size, unsigned segment) {
+    translate(core, linear, size, segment, Access::write);
+}
+
+void check_segment_access(Core& core, unsigned segment, uint64_t offset, unsigned size, Access access) {
+    const Segment& where = core.segment[segment];
+    const auto refuse = [&] { raise(segment == k_ss ? k_ss_fault : k_gp, 0); };
+    const uint64_t last = offset + size - 1;
+    if (core.protected_mode && !core.v86) {
+        const bool is_code = (where.type() & 8) != 0;
+        const bool right = (where.type() & 2) != 0;  // code: readable, data: writable
+        if (where.unusable() || (access == Access::write ? is_code || !right : is_code && !right)) {
+            refuse();
+        }
+        const bool expand_down = !is_code && (where.type() & 4) != 0;
+        if (expand_down) {
+            const uint64_t top = where.default_big() ? 0xffff'ffff : 0xffff;
+            if (offset <= where.limit || last > top) {
+                refuse();
+            }
+            return;
+        }
+    }
+    if (last > where.limit) {
+        refuse();
+    }
+}
+
+void note_code_write(Core& core, const std::byte* host, unsigned size) {
+    const std::atomic<uint8_t>* marks = core.memory->marks_of(host);
+    // The fence orders the write before the look at the marks; a decoder sets its marks before it reads.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (marks != nullptr && (marks->load(std::memory_order_relaxed) & k_page_has_code) != 0) [[unlikely]] {
+        code_written(core, host, size);
+    }
+}
+
+}  // namespace skep::interp

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The interpreter as a back end: InterpHypervisor makes InterpVm, which makes InterpVcpu (vcpu.hpp).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "vmm/cpu/vcpu.hpp"
+
+namespace skep::interp {
+
+class Core;
+class InterpVcpu;
+
+class InterpHypervisor final : public Hypervisor {
+  public:
+    [[nodiscard]] std::string name() const override { return "interp"; }
+    Result<std::unique_ptr<Vm>> create_vm(GuestMemory& memory, const CpuConfig& config) override;
+};
+
+// The guest's TSC: the host's at the same rate (or scaled to the configured one), less the time spent paused.
+class GuestTsc {
+  public:
+    GuestTsc(uint64_t guest_hz, uint64_t host_hz);
+    [[nodiscard]] uint64_t now() const;  // any thread
+    [[nodiscard]] uint64_t hz() const { return m_guest_hz; }
+    void set_paused(bool paused);
+    void set(uint64_t guest_ticks);
+
+  private:
+    [[nodiscard]] uint64_t scaled(uint64_t host_ticks) const;
+
+    uint64_t m_guest_hz;
+    uint64_t m_host_hz;
+    std::atomic<uint64_t> m_offset;       // host TSC at guest 0
+    std::atomic<uint64_t> m_paused_at{0}; // host TSC, 0 while running
+};
+// Ticks a second of this host's TSC, measured once against the monotonic clock if CPUID does not tell.
+[[nodiscard]] uint64_t host_tsc_hz();
+
+class InterpVm final : public Vm, private MemoryMapListener {
+  public:
+    InterpVm(GuestMemory& memory, const CpuConfig& config);
+    ~InterpVm() override;
+    InterpVm(const InterpVm&) = delete;
+    InterpVm& operator=(const InterpVm&) = delete;
+
+    Result<std::unique_ptr<Vcpu>> create_vcpu(unsigned index) override;
+    [[nodiscard]] uint32_t cpuid_signature() const override;
+    [[nodiscard]] uint64_t tsc_hz() const override { return m_tsc.hz(); }
+    [[nodiscard]] uint64_t tsc_now() const override { return m_tsc.now(); }
+    void set_paused(bool paused) override { m_tsc.set_paused(paused); }
+
+    // After loading a saved state.
+    void set_tsc(uint64_t guest_ticks) { m_tsc.set(guest_ticks); }
+
+    [[nodiscard]] GuestMemory& memory() { return m_memory; }
+    [[nodiscard]] const CpuConfig& config() const { return m_config; }
+
+    // --- code in RAM and who writes to it ------------------------------------------------------------------------------
+    // RAM bytes are about to be decoded by `by`: marks their page, notes their 64-byte lines, and waits until no vCPU
+    // holds a write tag for the page. The bytes must be read (again) after this.
+    void watch_code(InterpVcpu& by, const std::byte* host, unsigned size, bool first_of_page);
+    // How often watched code was written so far: the same number before watch_code() and after it means that the watch
+    // has not been ended meanwhile.
+    [[nodiscard]] uint64_t code_clears() const { return m_code_clears.load(); }
+    // Bytes of a page marked k_page_has_code were written: if decoded code lies on their lines, every vCPU drops the
+    // page's blocks, and the page is an ordinary one again. `by`: whose thread it is, null for a device's.
+    void code_written(InterpVcpu* by, const std::byte* host, unsigned size);
+    void forget(InterpVcpu& vcpu);
+
+  private:
+    void memory_map_changed() override;
+    [[nodiscard]] std::atomic<uint64_t>* lines_of(const std::byte* host) const;
+    [[nodiscard]] std::vector<InterpVcpu*> others(const InterpVcpu* but) const;
+
+    GuestMemory& m_memory;
+    CpuConfig m_config;
+    GuestTsc m_tsc;
+    std::byte* m_ram;
+    std::unique_ptr<std::atomic<uint64_t>[]> m_lines;  // of each RAM page, one bit for 64 bytes
+    mutable std::mutex m_mutex;                         // the list, and every change of m_lines
+    std::vector<InterpVcpu*> m_vcpus;
+    std::atomic<uint64_t> m_code_clears{0};
+};
+
+// What RDTSC shows before IA32_TSC_ADJUST.
+[[nodiscard]] uint64_t guest_tsc(const Core& core);
+
+}  // namespace skep::interp
