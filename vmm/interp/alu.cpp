@@ -3,6 +3,7 @@
 #include "vmm/interp/alu_operations.hpp"
 #include "vmm/interp/builders.hpp"
 #include "vmm/interp/ea.hpp"
+#include "vmm/interp/flags.hpp"
 
 namespace skep::interp {
 namespace {

@@ -44,35 +44,6 @@ const ZydisDecoder& decoder_for(const DecodeMode& mode) {
     return mode.protected_mode && !mode.v86 ? protected16 : real16;
 }
 
-void set_memory_operand(Op& op, const ZydisDecodedInstruction& instruction, const ZydisDecodedOperand& operand) {
-    const ZydisDecodedOperandMem& memory = operand.mem;
-    op.flags |= k_op_memory;
-    op.address_size = static_cast<uint8_t>(instruction.address_width / 8);
-    op.segment = memory.segment == ZYDIS_REGISTER_NONE ? uint8_t{k_ds}
-                                                       : static_cast<uint8_t>(memory.segment - ZYDIS_REGISTER_ES);
-    op.index = register_offset(memory.index);
-    op.scale = memory.scale == 8 ? 3 : static_cast<uint8_t>(memory.scale / 2);
-    int64_t displacement = memory.disp.has_displacement ? memory.disp.value : 0;
-    if (memory.base == ZYDIS_REGISTER_RIP || memory.base == ZYDIS_REGISTER_EIP) {
-        op.base = k_block_rip_register;
-        op.flags |= k_op_rip_relative;
-        const int64_t sum = displacement + op.offset + op.length;
-        if (sum > std::numeric_limits<int32_t>::max()) {
-            op.flags |= k_op_far_displacement;
-        } else {
-            displacement = sum;
-        }
-    } else {
-        op.base = register_offset(memory.base);
-        if (displacement != static_cast<int32_t>(displacement)) {
-            op.flags |= k_op_far_displacement;
-            op.immediate = static_cast<uint64_t>(displacement);
-            displacement = 0;
-        }
-    }
-    op.displacement = static_cast<int32_t>(displacement);
-}
-
 // An immediate that is wider than its operand is sign-extended already; others are cut by the handler's width.
 void set_immediate(Op& op, const ZydisDecodedOperand& operand, unsigned index) {
     if (index == 0 || (op.flags & k_op_far_displacement) == 0) {
@@ -217,6 +188,35 @@ RegisterOffset register_offset(ZydisRegister value) {
         return static_cast<RegisterOffset>((value - ZYDIS_REGISTER_SPL + k_rsp) * 8);
     }
     return k_zero_register;
+}
+
+void set_memory_operand(Op& op, const ZydisDecodedInstruction& instruction, const ZydisDecodedOperand& operand) {
+    const ZydisDecodedOperandMem& memory = operand.mem;
+    op.flags |= k_op_memory;
+    op.address_size = static_cast<uint8_t>(instruction.address_width / 8);
+    op.segment = memory.segment == ZYDIS_REGISTER_NONE ? uint8_t{k_ds}
+                                                       : static_cast<uint8_t>(memory.segment - ZYDIS_REGISTER_ES);
+    op.index = register_offset(memory.index);
+    op.scale = memory.scale == 8 ? 3 : static_cast<uint8_t>(memory.scale / 2);
+    int64_t displacement = memory.disp.has_displacement ? memory.disp.value : 0;
+    if (memory.base == ZYDIS_REGISTER_RIP || memory.base == ZYDIS_REGISTER_EIP) {
+        op.base = k_block_rip_register;
+        op.flags |= k_op_rip_relative;
+        const int64_t sum = displacement + op.offset + op.length;
+        if (sum > std::numeric_limits<int32_t>::max()) {
+            op.flags |= k_op_far_displacement;
+        } else {
+            displacement = sum;
+        }
+    } else {
+        op.base = register_offset(memory.base);
+        if (displacement != static_cast<int32_t>(displacement)) {
+            op.flags |= k_op_far_displacement;
+            op.immediate = static_cast<uint64_t>(displacement);
+            displacement = 0;
+        }
+    }
+    op.displacement = static_cast<int32_t>(displacement);
 }
 
 void set_plain(Decoded& decoded, PlainHandler handler, Flow flow) {

@@ -9,6 +9,9 @@
 #include "vmm/interp/core.hpp"
 #include "vmm/interp/op.hpp"
 
+struct ZydisDecodedInstruction_;
+struct ZydisDecodedOperand_;
+
 namespace skep::interp {
 
 // What of the processor's state the meaning of instruction bytes depends on.
@@ -47,5 +50,9 @@ struct Decoded {
 // Decodes the instruction at the start of `bytes` (at most 15 are looked at), which lies `offset` bytes into its block.
 // What is no instruction becomes an op that raises #UD, what is longer than 15 bytes #GP(0).
 [[nodiscard]] Decoded decode_instruction(std::span<const std::byte> bytes, const DecodeMode& mode, uint16_t offset);
+
+// Puts a memory operand into base, index, scale, displacement, segment, address_size; sets k_op_memory. The decoder has
+// done so for the first memory operand of the instruction.
+void set_memory_operand(Op& op, const ZydisDecodedInstruction_& instruction, const ZydisDecodedOperand_& operand);
 
 }  // namespace skep::interp

@@ -62,7 +62,7 @@ void random_number(Core& core, const Op* op) {
         asm volatile("rdrand %[v]\n\tsetc %[g]" : [v] "=r"(value), [g] "=qm"(good) : : "cc");
     }
     write_reg<T>(core, op->rm, good ? value : T{0});
-    write_arithmetic_flags(core, good ? k_flag_cf : 0);
+    write_arithmetic_flags(core, good ? uint64_t{k_flag_cf} : 0);
 }
 template <bool seed>
 Handler choose_random(const Source& from) {

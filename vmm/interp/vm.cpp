@@ -9,7 +9,6 @@
 
 #include "vmm/base/bits.hpp"
 #include "vmm/interp/vcpu.hpp"
-#include "vmm/x86/cpuid.hpp"
 
 namespace skep::interp {
 
@@ -110,7 +109,8 @@ Result<std::unique_ptr<Vcpu>> InterpVm::create_vcpu(unsigned index) {
     return vcpu;
 }
 
-uint32_t InterpVm::cpuid_signature() const { return x86::k_cpuid_signature; }
+// Family 6, model 0x6a, stepping 6.
+uint32_t InterpVm::cpuid_signature() const { return 0x000606a6; }
 
 void InterpVm::forget(InterpVcpu& vcpu) {
     const std::lock_guard lock(m_mutex);
