@@ -59,6 +59,9 @@ SlotClass slot_class(ZydisRegister reg) {
 
 void note_implicit(Shape& shape, const ZydisDecodedOperand& operand) {
     const bool written = (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+    if (ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_FLAGS ||
+        operand.reg.value == ZYDIS_REGISTER_MXCSR)
+        return;
     switch (ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, operand.reg.value)) {
         case ZYDIS_REGISTER_ZMM0:
             (written ? shape.implicit_xmm0_written : shape.implicit_xmm0_read) = true;
@@ -70,12 +73,8 @@ void note_implicit(Shape& shape, const ZydisDecodedOperand& operand) {
         case ZYDIS_REGISTER_RCX:
             shape.writes_rcx = true;
             break;
-        case ZYDIS_REGISTER_RFLAGS:
-        case ZYDIS_REGISTER_MXCSR:
-            break;
         default:
-            if (operand.reg.value != ZYDIS_REGISTER_MXCSR)
-                shape.refused = true;
+            shape.refused = true;
     }
 }
 
@@ -413,7 +412,8 @@ void note_result(NativeOp& properties, const ZydisDecodedInstruction& instructio
         case ZYDIS_MNEMONIC_MAXPS: case ZYDIS_MNEMONIC_MAXPD: case ZYDIS_MNEMONIC_MAXSS: case ZYDIS_MNEMONIC_MAXSD:
         case ZYDIS_MNEMONIC_VMINPS: case ZYDIS_MNEMONIC_VMINPD: case ZYDIS_MNEMONIC_VMINSS: case ZYDIS_MNEMONIC_VMINSD:
         case ZYDIS_MNEMONIC_VMAXPS: case ZYDIS_MNEMONIC_VMAXPD: case ZYDIS_MNEMONIC_VMAXSS: case ZYDIS_MNEMONIC_VMAXSD:
-            properties.arithmetic = false;  // they pass a denormal on, nothing underflows
+        case ZYDIS_MNEMONIC_CVTPI2PS: case ZYDIS_MNEMONIC_CVTPI2PD:
+            properties.arithmetic = false;  // a denormal here was passed on, nothing underflowed
             break;
         default:
             properties.arithmetic = properties.uses_mxcsr && is_float && properties.result_slot != 0xff;

@@ -88,15 +88,13 @@ void run_maskmov(Core& core, const Op& op) {
 
 void run_maskmovq(Core& core, const Op& op) {
     require_mmx(core);
-    const unsigned top = (vector_field<uint16_t>(core, k_fsw_at) & k_fsw_top) >> 11;
+    enter_mmx(core);
     const auto mmx = [&](unsigned slot) {
-        Wide value;  // before enter_mmx(), register n is at ST(n - TOP)
-        const unsigned number = vector_place(op, slot) / 16;
-        std::memcpy(value.bytes.data(), core.xsave.data() + k_st_at + 16 * ((number - top) & 7), 8);
+        Wide value;
+        std::memcpy(value.bytes.data(), core.xsave.data() + k_st_at + vector_place(op, slot), 8);
         return value;
     };
     store_chosen(core, op, mmx(k_slot_reg), mmx(k_slot_rm), 8, 1);
-    enter_mmx(core);
 }
 
 // --- gathers: reg = destination, vvvv = mask, rm slot = index register -------------------------------------------
@@ -114,7 +112,7 @@ int64_t index_element(const Wide& index, unsigned element) {
     }
 }
 
-// Elements from the lowest up; one that is done has its mask cleared, so that a fault in between can be taken and the
+// Elements from the lowest up; one that is done or passed over has its mask cleared, so that a fault in between can be taken and the
 // instruction started again.
 template <unsigned index_bytes, unsigned data_bytes, unsigned count>
 void run_gather(Core& core, const Op& op) {
@@ -125,13 +123,16 @@ void run_gather(Core& core, const Op& op) {
     const uint64_t base = effective_address(core, op);
     for (unsigned i = 0; i < count; ++i) {
         const unsigned at = i * data_bytes;
-        if (!mask.selects(at, data_bytes))
+        const bool selected = mask.selects(at, data_bytes);
+        std::memset(mask.bytes.data() + at, 0, data_bytes);
+        if (!selected) {
+            write_vector(core, mask_place, mask);
             continue;
+        }
         const uint64_t scaled = static_cast<uint64_t>(index_element<index_bytes>(index, i)) << op.scale;
         const uint64_t offset = (base + scaled) & address_mask(op.address_size);
         const uint64_t linear = segment_linear(core, op.segment, offset, data_bytes, Access::read);
         load_bytes(core, linear, result.bytes.data() + at, data_bytes, op.segment);
-        std::memset(mask.bytes.data() + at, 0, data_bytes);
         write_vector(core, destination, result);
         write_vector(core, mask_place, mask);
     }
@@ -168,22 +169,27 @@ bool build_gather(const ZydisDecodedInstruction& instruction, const ZydisDecoded
     const PlainHandler gather = gather_handler(instruction.mnemonic, wide);
     if (gather == nullptr)
         return false;
-    ZydisDecodedOperand memory = operands[1];
-    const ZydisRegister index = memory.mem.index;
+    const ZydisRegister index = operands[1].mem.index;  // the decoder has set base, scale and displacement
     const auto number = [](ZydisRegister reg) { return ZydisRegisterGetId(reg) & 15; };
     const auto destination = number(operands[0].reg.value), mask = number(operands[2].reg.value);
     if (destination == mask || destination == number(index) || mask == number(index))
         return false;  // #UD
-    const unsigned scale = memory.mem.scale;
-    memory.mem.index = ZYDIS_REGISTER_NONE;
-    set_memory_operand(op, instruction, memory);
-    op.scale = static_cast<uint8_t>(scale == 8 ? 3 : scale == 4 ? 2 : scale == 2 ? 1 : 0);
     op.index = k_zero_register;
     set_slot(op, k_slot_reg, operands[0].reg.value);
     set_slot(op, k_slot_rm, index);
     set_slot(op, k_slot_vvvv, operands[2].reg.value);
     handler = gather;
     return true;
+}
+
+// The hidden operand [rDI], DS or an override.
+void set_destination(Op& op, const ZydisDecodedInstruction& instruction, const ZydisDecodedOperand& operand) {
+    op.flags |= k_op_memory;
+    op.base = 8 * k_rdi;
+    op.index = k_zero_register;
+    op.displacement = 0;
+    op.segment = static_cast<uint8_t>(operand.mem.segment - ZYDIS_REGISTER_ES);
+    op.address_size = static_cast<uint8_t>(instruction.address_width / 8);
 }
 
 bool build_maskmov(const ZydisDecodedInstruction& instruction, const ZydisDecodedOperand* operands, Op& op,
@@ -197,7 +203,7 @@ bool build_maskmov(const ZydisDecodedInstruction& instruction, const ZydisDecode
     unsigned slot = k_slot_reg;
     for (unsigned i = 0; i < instruction.operand_count; ++i) {
         if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
-            set_memory_operand(op, instruction, operands[i]);
+            set_destination(op, instruction, operands[i]);
         else if (operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER && slot <= k_slot_rm &&
                  operands[i].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
             set_slot(op, slot++, operands[i].reg.value);

@@ -134,15 +134,15 @@ void run_store(Core& core, const Op& op) {
         require_sse(core);
     if (native.uses_mmx)
         require_mmx(core);
-    alignas(32) std::array<std::byte, 32> buffer;
-    const uint32_t mxcsr_before = mxcsr(core);
-    run(core, buffer.data(), op, native);
-    const uint32_t mxcsr_after = mxcsr(core);
-    set_vector_field(core, k_mxcsr_at, mxcsr_before);  // a store that faults must leave no flag behind
-    store_operand(core, op, native.memory_bytes, native.alignment, buffer.data());
-    set_vector_field(core, k_mxcsr_at, mxcsr_after);
+    if (native.uses_mmx || native.uses_mxcsr) {  // a store that faults must leave no trace
+        const uint64_t linear = vector_operand(core, op, native.memory_bytes, native.alignment, Access::write);
+        check_store(core, linear, native.memory_bytes, op.segment);
+    }
     if (native.uses_mmx)
         enter_mmx(core);
+    alignas(32) std::array<std::byte, 32> buffer;
+    run(core, buffer.data(), op, native);
+    store_operand(core, op, native.memory_bytes, native.alignment, buffer.data());
 }
 
 }  // namespace
