@@ -177,9 +177,7 @@ Term motherboard_memory(const PlatformDescription& platform) {
     return device("MBMM", {id("PNP0C01"), name("_UID", integer(0)),
                            resources(Resources()
                                          .memory32(static_cast<uint32_t>(platform.ecam_base), k_ecam_bytes)
-                                         .memory32(k_rcba_base, 0x4000)
-                                         .memory32(k_io_apic_base, 0x1000)
-                                         .memory32(k_local_apic_base, 0x1000))});
+                                         .memory32(k_rcba_base, 0x4000))});
 }
 
 Term hpet() {

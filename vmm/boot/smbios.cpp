@@ -127,13 +127,13 @@ void add_memory_range(Smbios& smbios, uint16_t handle, uint64_t start, uint64_t 
 }
 
 void add_memory(Smbios& smbios, const PlatformDescription& platform) {
-    constexpr uint8_t k_on_motherboard = 3, k_system_memory = 3, k_other_error_correction = 1;
+    constexpr uint8_t k_on_motherboard = 3, k_system_memory = 3, k_no_error_correction = 3;
     constexpr uint8_t k_dimm = 9, k_type_ram = 7;
     constexpr uint16_t k_other_detail = 2, k_unknown_width = 0xffff, k_see_extended_size = 0x7fff;
     const uint64_t total = platform.low_ram_bytes + platform.high_ram_bytes;
     const bool small = total < uint64_t{2048} * k_gib;
     Structure array(16, 0x1000);
-    array.area().u8(k_on_motherboard).u8(k_system_memory).u8(k_other_error_correction);
+    array.area().u8(k_on_motherboard).u8(k_system_memory).u8(k_no_error_correction);
     array.area().u32(small ? total >> 10 : 0x8000'0000).u16(k_no_handle).u16(1).u64(small ? 0 : total);
     array.add_to(smbios);
 

@@ -9,6 +9,7 @@
 #include <map>
 #include <sstream>
 
+#include "devices/pci/intx.hpp"
 #include "vmm/base/bits.hpp"
 #include "vmm/boot/acpi_tables.hpp"
 #include "vmm/boot/dsdt.hpp"
@@ -76,6 +77,14 @@ TEST(AcpiTables, relocated_every_table_is_reachable_and_sums_to_zero) {
     EXPECT_EQ(load_le<uint32_t>(&found.at("FACP").at(76)), 0x608u);
     EXPECT_EQ(load_le<uint64_t>(&found.at("FACP").at(120)), 0xcf9u);  // reset register
     EXPECT_EQ(load_le<uint64_t>(&found.at("MCFG").at(44)), 0xb000'0000u);
+}
+
+TEST(AcpiTables, interrupt_routing_is_the_one_of_the_pci_bus) {
+    for (unsigned slot = 0; slot < 32; ++slot) {
+        for (unsigned pin = 0; pin < 4; ++pin) {
+            EXPECT_EQ(PlatformDescription{}.pci_gsi(slot, pin), intx_gsi(slot, pin)) << slot << " " << pin;
+        }
+    }
 }
 
 TEST(AcpiTables, without_hpet_no_hpet_table) {
