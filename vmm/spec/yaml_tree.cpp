@@ -104,7 +104,7 @@ class TreeBuilder final : public YAML::EventHandler {
         } else if (!parent.have_key) {
             take_key(parent, child, mark);
         } else {
-            parent.node.entries.emplace_back(std::move(parent.key), std::move(child));
+            parent.node.entries.push_back({std::move(parent.key), std::move(child)});
             parent.have_key = false;
         }
     }

@@ -25,9 +25,15 @@ struct YamlNode {
     int line = 0;         // 1-based
     int column = 0;
     std::vector<YamlNode> items;                     // sequence
-    std::vector<std::pair<Key, YamlNode>> entries;   // mapping, in order
+    struct Entry;
+    std::vector<Entry> entries;   // mapping, in order
 
     [[nodiscard]] const YamlNode* find(std::string_view key) const;
+};
+
+struct YamlNode::Entry {
+    Key key;
+    YamlNode value;
 };
 
 inline constexpr size_t k_max_yaml_depth = 16;
