@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// VmSession: one machine of the library as the window sees it: its bundle, its worker if one runs, its state.
+#pragma once
+
+#include <QElapsedTimer>
+#include <QObject>
+#include <QSocketNotifier>
+#include <QString>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "vmm/control/client.hpp"
+#include "vmm/control/launcher.hpp"
+#include "vmm/spec/bundle.hpp"
+
+namespace skep::ui {
+
+enum class VmState {
+    broken,    // vm.yaml cannot be read
+    off,
+    starting,
+    running,
+    paused,
+    no_space,  // held: the host's disk is full
+    failed,    // ended with an error or a triple fault
+    crashed,   // the worker stopped unexpectedly
+};
+[[nodiscard]] QString state_text(VmState state);
+[[nodiscard]] bool is_active(VmState state);  // a worker lives
+
+// Window thread; nothing here blocks. Actions report failure by failed(), success by the state that follows.
+class VmSession : public QObject {
+    Q_OBJECT
+  public:
+    static constexpr int k_console_count_max = 4;
+
+    explicit VmSession(const BundleEntry& entry, QObject* parent = nullptr);
+    ~VmSession() override;
+
+    // What a scan of the library found now.
+    void refresh(const BundleEntry& entry);
+    // Looks after the worker: attaches to one that runs, notices one that has ended. Cheap; called twice a second.
+    void poll();
+
+    [[nodiscard]] const QString& folder() const { return m_folder; }
+    [[nodiscard]] const QString& name() const { return m_name; }
+    [[nodiscard]] VmState state() const { return m_state; }
+    // Why it is in this state; for broken ones what is wrong with vm.yaml. May be empty.
+    [[nodiscard]] const QString& reason() const { return m_reason; }
+    [[nodiscard]] const std::optional<VmSpec>& spec() const { return m_spec; }
+    [[nodiscard]] const std::optional<Bundle>& bundle() const { return m_bundle; }
+    [[nodiscard]] const MachineStatus& status() const { return m_status; }
+    [[nodiscard]] bool attached() const { return m_client.has_value(); }
+    [[nodiscard]] const QString& last_line() const { return m_last_line; }
+    void set_last_line(const QString& line);
+    // Medium of the drive now: the running machine's, else the spec's.
+    [[nodiscard]] QString cd_file(const QString& drive) const;
+    [[nodiscard]] bool changed_while_running() const { return m_changed_while_running; }
+
+    void start();
+    void shut_down();
+    void power_off();
+    void reset_machine();
+    void pause();
+    void resume();
+    void retry();
+    void eject(const QString& drive);
+    void insert(const QString& drive, const QString& file);
+    // The socket goes to the receiver; ask again after every link_up().
+    using ConsoleReceiver = std::function<void(unsigned port, Fd socket)>;
+    void set_console_receiver(ConsoleReceiver receiver) { m_console_receiver = std::move(receiver); }
+    void open_console(unsigned port);
+    // Saves a changed spec; `title` names the action in an error. A running machine takes it at the next start.
+    void update_spec(const QString& title, std::function<Status(VmSpec&)> change);
+    void rename(const QString& new_name);
+    void restore_previous();
+    // The user has seen a crash: the state goes back to off.
+    void dismiss_crash();
+
+  signals:
+    void changed();
+    void link_up();
+    void guest_reset();
+    void failed(const QString& title, const QString& message);
+    void no_space(const QString& disk, const QString& message);
+    void renamed(const QString& folder);
+
+  private:
+    struct Pending {
+        MessageType type{};
+        QString title;
+        unsigned port = 0;
+    };
+    void adopt(ControlClient client);
+    void attach_now();
+    void begin_attach();
+    void link_gone();
+    void read_link();
+    void handle_event(const Message& event);
+    void handle_reply(const Reply& reply);
+    void send(MessageType type, MessageValues values, const QString& title, unsigned port = 0);
+    void set_state(VmState state, const QString& reason);
+    void set_machine_state(const std::string& state, const QString& reason);
+    void learn_end();
+
+    QString m_folder;
+    QString m_name;
+    std::optional<Bundle> m_bundle;
+    std::optional<VmSpec> m_spec;
+    VmState m_state = VmState::off;
+    QString m_reason;
+    QString m_last_line;
+    MachineStatus m_status;
+    std::optional<WorkerProcess> m_process;
+    std::optional<ControlClient> m_client;
+    std::unique_ptr<QSocketNotifier> m_notifier;
+    std::map<int64_t, Pending> m_pending;
+    std::map<QString, QString> m_cd_files;
+    ConsoleReceiver m_console_receiver;
+    QElapsedTimer m_link_lost;
+    bool m_busy = false;       // a background launch or attach is under way
+    bool m_was_active = false;
+    bool m_dismissed = false;
+    bool m_changed_while_running = false;
+};
+
+}  // namespace skep::ui
