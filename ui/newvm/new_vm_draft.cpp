@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// NewVmDraft: from a medium to a bundle.
+#include "ui/newvm/new_vm_draft.hpp"
+
+#include <QCoreApplication>
+
+#include "ui/model/background.hpp"
+#include "vmm/spec/validate.hpp"
+
+namespace skep::ui {
+
+namespace {
+
+QString tr(const char* text) { return QCoreApplication::translate("NewVmDraft", text); }
+
+// Names, and everything a medium decides, start afresh with every medium.
+VmSpec fresh_spec(const std::filesystem::path& root, const std::string& name) {
+    VmSpec spec;
+    spec.name = unique_name(name, root);
+    spec.memory_mib = 1024;
+    return spec;
+}
+
+std::string file_stem(const std::string& path) {
+    const std::string stem = std::filesystem::path(path).stem().string();
+    return name_problem(stem).empty() ? stem : std::string("New VM");
+}
+
+}  // namespace
+
+NewVmDraft::NewVmDraft(std::filesystem::path root) : m_root(std::move(root)) { use_nothing(); }
+
+void NewVmDraft::use_nothing() {
+    m_spec = fresh_spec(m_root, "New VM");
+    m_medium.reset();
+    m_problem.clear();
+}
+
+void NewVmDraft::use_failed_medium(const QString& path, const QString& problem) {
+    use_nothing();
+    m_problem = problem.isEmpty() ? tr("'%1' cannot be used.").arg(path) : problem;
+}
+
+void NewVmDraft::use_medium(const MediumInfo& medium) {
+    use_nothing();
+    m_medium = medium;
+    m_problem = to_qstring(medium.problem);
+    switch (medium.kind) {
+        case MediumKind::iso: use_iso(medium); break;
+        case MediumKind::raw_disk: use_disk(medium); break;
+        case MediumKind::linux_kernel:
+        case MediumKind::multiboot_kernel:
+            m_spec = fresh_spec(m_root, file_stem(medium.path));
+            m_spec.firmware =
+                medium.kind == MediumKind::linux_kernel ? Firmware::linux_kernel : Firmware::multiboot;
+            m_spec.kernel = medium.path;
+            m_spec.append = medium.kind == MediumKind::linux_kernel ? "console=ttyS0" : "";
+            m_disk_gib = 0;
+            break;
+        case MediumKind::qcow2:
+        case MediumKind::vmdk:
+        case MediumKind::vdi:
+        case MediumKind::vhd:
+            m_problem = tr("'%1' is a %2; Skep reads raw images: convert it with “qemu-img convert -O raw”.")
+                            .arg(to_qstring(medium.path), QString::fromLatin1(describe(medium.kind)));
+            break;
+        case MediumKind::elf:
+            m_problem = tr("'%1' is a program, not a CD image, disk or kernel: choose another file.")
+                            .arg(to_qstring(medium.path));
+            break;
+    }
+}
+
+void NewVmDraft::use_iso(const MediumInfo& medium) {
+    m_spec = fresh_spec(m_root, medium.os.vm_name);
+    m_spec.os = medium.os.id;
+    m_spec.memory_mib = medium.os.memory_mib;
+    m_spec.cpus = std::max(1U, medium.os.cpus);
+    m_spec.cds.push_back({"cd0", medium.path, {}});
+    m_disk_gib = medium.os.needs_disk ? medium.os.disk_gib : 0;
+    if (m_problem.isEmpty() && !medium.boots_bios) {
+        m_problem = medium.boots_uefi || medium.os.needs_uefi
+                        ? tr("'%1' starts only from UEFI firmware, which Skep does not have yet: choose another image.")
+                              .arg(to_qstring(medium.path))
+                        : tr("'%1' is not bootable: choose an installer or live CD image.").arg(to_qstring(medium.path));
+    }
+}
+
+void NewVmDraft::use_disk(const MediumInfo& medium) {
+    m_spec = fresh_spec(m_root, file_stem(medium.path));
+    DiskSpec disk;
+    disk.id = "disk0";
+    disk.file = medium.path;
+    disk.bus = m_disk_bus;
+    m_spec.disks.push_back(disk);
+    m_disk_gib = 0;
+}
+
+QString NewVmDraft::recognised_text() const {
+    if (!m_medium) {
+        return {};
+    }
+    const OsGuess& os = m_medium->os;
+    const QString kind = QString::fromLatin1(describe(m_medium->kind));
+    if (os.name.empty()) {
+        return os.confidence == Confidence::none ? tr("%1, system not recognised: general settings").arg(kind) : kind;
+    }
+    const QString name = to_qstring(os.name);
+    switch (os.confidence) {
+        case Confidence::certain: return name;
+        case Confidence::likely: return tr("%1 (probably)").arg(name);
+        case Confidence::guess: return tr("%1 (a guess)").arg(name);
+        case Confidence::none: break;
+    }
+    return tr("%1, system not recognised: general settings").arg(kind);
+}
+
+uint64_t NewVmDraft::free_bytes() const {
+    std::filesystem::path place = m_root;
+    std::error_code error;
+    while (!place.empty() && !std::filesystem::exists(place, error) && place.has_relative_path()) {
+        place = place.parent_path();
+    }
+    const auto space = std::filesystem::space(place, error);
+    return error ? 0 : space.available;
+}
+
+Result<Bundle> NewVmDraft::create() const {
+    auto bundle = Bundle::create(m_root, m_spec);
+    if (!bundle || m_disk_gib == 0) {
+        return bundle;
+    }
+    const auto add_disk = [&]() -> Status {
+        auto spec = bundle->load();
+        if (!spec) {
+            return tl::unexpected(spec.error());
+        }
+        if (auto disk = bundle->create_disk(*spec, uint64_t{m_disk_gib} << 30, m_disk_bus); !disk) {
+            return tl::unexpected(disk.error());
+        }
+        return bundle->save(*spec);
+    };
+    if (auto added = add_disk(); !added) {
+        (void)bundle->remove(DeleteMode::permanently);  // the first failure is the one to tell
+        return tl::unexpected(added.error());
+    }
+    return bundle;
+}
+
+}  // namespace skep::ui
