@@ -39,6 +39,13 @@ NewSheet::NewSheet(NewVmDraft draft, HostFacts host, QWidget* parent)
     setAccessibleName(windowTitle());
     setAcceptDrops(true);
     build();
+    m_editor.set_extra_checks([root = m_draft.root()](const VmSpec& spec) -> std::vector<SpecProblem> {
+        if (spec.name.empty() || !std::filesystem::exists(root / (spec.name + ".skep"))) {
+            return {};
+        }
+        return {{"name", tr("“%1” exists already: choose another name.").arg(to_qstring(spec.name)).toStdString(),
+                 Severity::error}};
+    });
     connect(&m_editor, &SpecEditor::edited, this, &NewSheet::show_problems);
     show_draft();
     in_background(
@@ -277,15 +284,7 @@ void NewSheet::show_problems() {
         note = tr("⚠ Only %1 free: the guest is paused when that is used up.").arg(size_text(free));
     }
     m_disk_note->setText(note);
-    const bool taken = std::filesystem::exists(m_draft.root() / (m_draft.spec().name + ".skep"));
-    if (taken) {
-        m_problem->setText(tr("✖ A machine named “%1” exists already: choose another name.")
-                               .arg(QString::fromStdString(m_draft.spec().name)));
-    } else {
-        m_problem->setText(QStringLiteral("✖ ") + m_draft.medium_problem());
-    }
-    m_problem->setVisible(taken || !m_draft.medium_problem().isEmpty());
-    const bool good = m_draft.medium_problem().isEmpty() && m_editor.acceptable() && !taken && !m_creating;
+    const bool good = m_draft.medium_problem().isEmpty() && m_editor.acceptable() && !m_creating;
     const bool bootable = m_draft.medium().has_value() || direct;
     m_create_button->setEnabled(good);
     m_start_button->setEnabled(good && bootable);

@@ -107,6 +107,7 @@ QWidget* SpecEditor::add_row(QFormLayout* form, const QString& path, const QStri
     row.label_text = label.isEmpty() ? text(field->label) : label;
     QWidget* parent = form->parentWidget();
     row.editor = make_editor(row, *field);
+    row.editor->setParent(parent);
     row.editor->setObjectName(field_object_name(QStringLiteral("field_"), path));
     row.editor->setAccessibleName(row.label_text);
     row.editor->setAccessibleDescription(text(field->help));
@@ -308,6 +309,10 @@ void SpecEditor::show_notes() {
         }
         put(note, lines);
     }
+}
+
+void SpecEditor::drop_rows(const QString& path_prefix) {
+    std::erase_if(m_rows, [&](const auto& entry) { return entry.first.startsWith(path_prefix); });
 }
 
 void SpecEditor::set_disabled_reason(const QString& path, const QString& reason) {

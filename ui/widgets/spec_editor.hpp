@@ -38,6 +38,8 @@ class SpecEditor : public QObject {
     QWidget* add_row(QFormLayout* form, const QString& path, const QString& label = {});
     // The label that shows the messages of everything below `path_prefix` that has no row of its own.
     QLabel* add_note(const QString& path_prefix, QWidget* parent);
+    // Forgets the rows of fields below the prefix ("disks["): call before their form is taken down.
+    void drop_rows(const QString& path_prefix);
     // Turns a row off, saying why under it; an empty reason turns it on again.
     void set_disabled_reason(const QString& path, const QString& reason);
 
