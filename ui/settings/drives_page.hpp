@@ -8,6 +8,7 @@
 
 #include "vmm/spec/vm_spec.hpp"
 
+class QHBoxLayout;
 class QListWidget;
 class QPushButton;
 class QScrollArea;
@@ -32,7 +33,7 @@ class DrivesPage : public QWidget {
     void new_disks_changed();
 
   private:
-    void build_buttons(class QHBoxLayout* row);
+    void build_buttons(QHBoxLayout* row);
     void load();
     void show_current();
     void add_new_disk();

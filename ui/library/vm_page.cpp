@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// VmPage: everything it does goes through the session; here are only buttons and their risks.
+#include "ui/library/vm_page.hpp"
+
+#include <QAction>
+#include <QDesktopServices>
+#include <QLabel>
+#include <QMenu>
+#include <QPushButton>
+#include <QStyle>
+#include <QTabWidget>
+#include <QToolBar>
+#include <QToolButton>
+#include <QUrl>
+#include <QVBoxLayout>
+
+#include "ui/console/console_view.hpp"
+#include "ui/library/overview_tab.hpp"
+#include "ui/library/text_dialog.hpp"
+#include "ui/model/background.hpp"
+#include "ui/model/vm_session.hpp"
+#include "ui/settings/settings_dialog.hpp"
+#include "ui/widgets/dialogs.hpp"
+#include "ui/widgets/message_bar.hpp"
+#include "vmm/control/host_check.hpp"
+#include "vmm/spec/spec_yaml.hpp"
+
+namespace skep::ui {
+
+VmPage::VmPage(VmSession* session, QWidget* parent)
+    : QWidget(parent), m_session(session), m_toolbar(new QToolBar(this)), m_name(new QLabel(this)),
+      m_badge(new QLabel(this)), m_tabs(new QTabWidget(this)), m_overview(new OverviewTab(session, m_tabs)) {
+    setObjectName(QStringLiteral("vmPage"));
+    m_tabs->setObjectName(QStringLiteral("vmTabs"));
+    m_tabs->setDocumentMode(true);
+    build_toolbar();
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(0);
+    layout->addWidget(m_toolbar);
+    build_bars();
+    layout->addWidget(m_tabs, 1);
+    m_tabs->addTab(m_overview, tr("Overview"));
+    sync_consoles();
+    m_tabs->setCurrentIndex(0);
+    connect(m_overview, &OverviewTab::log_requested, this, &VmPage::show_log);
+    connect(m_overview, &OverviewTab::folder_requested, this, &VmPage::open_folder);
+    connect(m_session, &VmSession::changed, this, &VmPage::update_page);
+    connect(m_session, &VmSession::link_up, this, &VmPage::open_consoles);
+    connect(m_session, &VmSession::failed, this, [this](const QString& title, const QString& message) {
+        show_error(window(), title, message);
+    });
+    m_session->set_console_receiver([this](unsigned port, Fd socket) { take_console(port, std::move(socket)); });
+    update_page();
+    if (m_session->attached()) {
+        open_consoles();
+    }
+}
+
+QAction* VmPage::add_action(const QString& name, const QString& text, const QString& tip) {
+    auto* action = new QAction(text, this);
+    action->setObjectName(name);
+    action->setToolTip(tip);
+    return action;
+}
+
+void VmPage::build_toolbar() {
+    m_toolbar->setObjectName(QStringLiteral("vmToolbar"));
+    m_toolbar->setAccessibleName(tr("Machine"));
+    m_toolbar->setMovable(false);
+    m_toolbar->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
+    m_toolbar->setIconSize({18, 18});
+    for (QLabel* label : {m_name, m_badge}) {
+        label->setTextFormat(Qt::PlainText);
+        label->setMargin(6);
+    }
+    QFont bold = m_name->font();
+    bold.setBold(true);
+    m_name->setFont(bold);
+    m_name->setObjectName(QStringLiteral("vmName"));
+    m_badge->setObjectName(QStringLiteral("vmState"));
+    m_badge->setAccessibleName(tr("State"));
+    add_power_actions();
+    m_cd_menu = new QMenu(this);
+    m_cd = new QToolButton(this);
+    m_cd->setObjectName(QStringLiteral("cdButton"));
+    m_cd->setText(tr("CD"));
+    m_cd->setAccessibleName(tr("CD drive"));
+    m_cd->setIcon(style()->standardIcon(QStyle::SP_DriveCDIcon));
+    m_cd->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
+    m_cd->setPopupMode(QToolButton::InstantPopup);
+    m_cd->setMenu(m_cd_menu);
+    connect(m_cd_menu, &QMenu::aboutToShow, this, &VmPage::fill_cd_menu);
+    m_toolbar->addWidget(m_cd);
+    m_console_menu = new QMenu(this);
+    m_console_button = new QToolButton(this);
+    m_console_button->setObjectName(QStringLiteral("consoleButton"));
+    m_console_button->setText(tr("Console"));
+    m_console_button->setAccessibleName(tr("Console actions"));
+    m_console_button->setPopupMode(QToolButton::InstantPopup);
+    m_console_button->setMenu(m_console_menu);
+    connect(m_console_menu, &QMenu::aboutToShow, this, &VmPage::fill_console_menu);
+    m_toolbar->addWidget(m_console_button);
+    m_settings = add_action(QStringLiteral("actionSettings"), tr("Settings"), tr("Change the machine"));
+    connect(m_settings, &QAction::triggered, this, &VmPage::edit_settings);
+    m_toolbar->addAction(m_settings);
+    auto* spacer = new QWidget(this);
+    spacer->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Preferred);
+    m_toolbar->addWidget(spacer);
+    m_toolbar->addWidget(m_name);
+    m_toolbar->addWidget(m_badge);
+}
+
+void VmPage::add_power_actions() {
+    m_start = add_action(QStringLiteral("actionStart"), tr("Start"), tr("Turn the machine on"));
+    m_start->setIcon(style()->standardIcon(QStyle::SP_MediaPlay));
+    connect(m_start, &QAction::triggered, m_session, &VmSession::start);
+    m_toolbar->addAction(m_start);
+    auto* shut_down = add_action(QStringLiteral("actionShutDown"), tr("Shut down (asks the guest; nothing is lost)"),
+                                 tr("Presses the power button: the guest shuts itself down"));
+    auto* power_off = add_action(QStringLiteral("actionForceOff"), tr("Force off… (unsaved data is lost)"),
+                                 tr("As pulling the plug"));
+    auto* reset = add_action(QStringLiteral("actionReset"), tr("Reset… (unsaved data is lost)"),
+                             tr("As the reset button"));
+    connect(shut_down, &QAction::triggered, m_session, &VmSession::shut_down);
+    connect(power_off, &QAction::triggered, this, &VmPage::confirm_power_off);
+    connect(reset, &QAction::triggered, this, &VmPage::confirm_reset);
+    auto* menu = new QMenu(this);
+    menu->setObjectName(QStringLiteral("stopMenu"));
+    menu->addActions({shut_down, power_off, reset});
+    m_stop = new QToolButton(this);
+    m_stop->setObjectName(QStringLiteral("stopButton"));
+    m_stop->setText(tr("Stop"));
+    m_stop->setAccessibleName(tr("Stop the machine"));
+    m_stop->setIcon(style()->standardIcon(QStyle::SP_MediaStop));
+    m_stop->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
+    m_stop->setPopupMode(QToolButton::InstantPopup);
+    m_stop->setMenu(menu);
+    m_toolbar->addWidget(m_stop);
+    m_pause = add_action(QStringLiteral("actionPause"), tr("Pause"), tr("Stop the guest's time"));
+    m_pause->setIcon(style()->standardIcon(QStyle::SP_MediaPause));
+    connect(m_pause, &QAction::triggered, this, [this] {
+        if (m_session->state() == VmState::paused) {
+            m_session->resume();
+        } else {
+            m_session->pause();
+        }
+    });
+    m_toolbar->addAction(m_pause);
+}
+
+void VmPage::build_bars() {
+    const auto add = [this](const char* name, MessageLevel level) {
+        auto* bar = new MessageBar(QString::fromLatin1(name), level, this);
+        static_cast<QVBoxLayout*>(layout())->addWidget(bar);
+        return bar;
+    };
+    m_crash_bar = add("crashBar", MessageLevel::critical);
+    m_crash_bar->add_button(QStringLiteral("crashRestart"), tr("&Restart"), [this] { m_session->start(); });
+    m_crash_bar->add_button(QStringLiteral("crashLog"), tr("Show &log"), [this] { show_log(); });
+    m_crash_bar->add_button(QStringLiteral("crashReport"), tr("&Save report…"), [this] { save_report(); });
+    m_crash_bar->add_button(QStringLiteral("crashDismiss"), tr("Dismiss"), [this] { m_session->dismiss_crash(); });
+    m_failed_bar = add("failedBar", MessageLevel::warning);
+    m_failed_bar->add_button(QStringLiteral("failedStart"), tr("&Start again"), [this] { m_session->start(); });
+    m_failed_bar->add_button(QStringLiteral("failedLog"), tr("Show &log"), [this] { show_log(); });
+    m_failed_bar->add_button(QStringLiteral("failedDismiss"), tr("Dismiss"), [this] { m_session->dismiss_crash(); });
+    m_broken_bar = add("brokenBar", MessageLevel::critical);
+    m_broken_bar->add_button(QStringLiteral("brokenFolder"), tr("Open &folder"), [this] { open_folder(); });
+    m_broken_bar->add_button(QStringLiteral("brokenRestore"), tr("&Restore previous version"),
+                             [this] { m_session->restore_previous(); });
+    m_broken_bar->add_button(QStringLiteral("brokenDelete"), tr("Delete…"), [this] { emit delete_requested(); });
+    m_space_bar = add("noSpaceBar", MessageLevel::warning);
+    m_space_bar->add_button(QStringLiteral("noSpaceRetry"), tr("&Retry"), [this] { m_session->retry(); });
+    m_later_bar = add("nextStartBar", MessageLevel::information);
+}
+
+ConsoleView* VmPage::console(unsigned port) const { return port < m_consoles.size() ? m_consoles[port] : nullptr; }
+
+void VmPage::sync_consoles() {
+    const size_t wanted = m_session->spec() ? m_session->spec()->serial_ports : m_consoles.size();
+    while (m_consoles.size() < wanted) {
+        const auto port = static_cast<unsigned>(m_consoles.size());
+        auto* view = new ConsoleView(port, m_session->name(), m_tabs);
+        m_tabs->insertTab(static_cast<int>(port), view, tr("Serial %1").arg(port + 1));
+        if (port == 0) {
+            connect(view, &ConsoleView::text_changed, this,
+                    [this, view] { m_session->set_last_line(view->last_line()); });
+        }
+        m_consoles.push_back(view);
+    }
+    while (m_consoles.size() > wanted && !is_active(m_session->state())) {
+        delete m_consoles.back();
+        m_consoles.pop_back();
+    }
+}
+
+void VmPage::open_consoles() {
+    sync_consoles();
+    for (unsigned port = 0; port < m_consoles.size(); ++port) {
+        m_session->open_console(port);
+    }
+    if (!m_consoles.empty()) {
+        m_tabs->setCurrentWidget(m_consoles.front());
+    }
+}
+
+void VmPage::take_console(unsigned port, Fd socket) {
+    if (ConsoleView* view = console(port)) {
+        view->attach(std::move(socket));
+        if (port == 0 && isVisible()) {
+            focus_work();
+        }
+    }
+}
+
+void VmPage::focus_work() {
+    if (is_active(m_session->state()) && !m_consoles.empty()) {
+        m_consoles.front()->terminal()->setFocus();
+    } else if (QWidget* button = m_toolbar->widgetForAction(m_start)) {
+        button->setFocus();
+    }
+}
+
+void VmPage::update_page() {
+    const VmState state = m_session->state();
+    const bool active = is_active(state);
+    m_name->setText(m_session->name());
+    m_badge->setText(state_text(state));
+    m_start->setEnabled(!active && state != VmState::broken);
+    m_stop->setEnabled(active);
+    m_pause->setEnabled(state == VmState::running || state == VmState::paused);
+    m_pause->setText(state == VmState::paused ? tr("Resume") : tr("Pause"));
+    m_settings->setEnabled(m_session->spec().has_value());
+    m_cd->setEnabled(m_session->spec().has_value());
+    sync_consoles();
+    for (ConsoleView* view : m_consoles) {
+        const QString off = tr("The machine is off. Its last output stays here until it starts again.");
+        view->set_notice(active ? QString() : off);
+    }
+    update_bars();
+}
+
+void VmPage::update_bars() {
+    const VmState state = m_session->state();
+    const QString& name = m_session->name();
+    const auto show = [](MessageBar* bar, bool on, const QString& title, const QString& text) {
+        bar->set_text(on ? title : QString(), text);
+    };
+    show(m_crash_bar, state == VmState::crashed, tr("“%1” stopped unexpectedly").arg(name),
+         (m_session->reason() + u' ' + tr("What the guest had written to its disks is safe.")).trimmed());
+    show(m_failed_bar, state == VmState::failed, tr("“%1” ended with an error").arg(name), m_session->reason());
+    show(m_broken_bar, state == VmState::broken, tr("The settings of “%1” cannot be read").arg(name),
+         m_session->reason());
+    const bool previous = m_session->bundle() && m_session->bundle()->has_previous();
+    m_broken_bar->findChild<QPushButton*>(QStringLiteral("brokenRestore"))->setEnabled(previous);
+    show(m_space_bar, state == VmState::no_space, tr("The disk of this computer is full: “%1” waits").arg(name),
+         m_session->reason());
+    show(m_later_bar, m_session->changed_while_running(), tr("Changed settings take effect at the next start"), {});
+}
+
+void VmPage::confirm_power_off() {
+    ask(window(), QStringLiteral("confirmForceOff"), tr("Force “%1” off?").arg(m_session->name()),
+        tr("This is like pulling the plug: what the guest has not written to disk yet is lost."), tr("&Force off"),
+        [this] { m_session->power_off(); });
+}
+
+void VmPage::confirm_reset() {
+    ask(window(), QStringLiteral("confirmReset"), tr("Reset “%1”?").arg(m_session->name()),
+        tr("The guest starts again at once: what it has not written to disk yet is lost."), tr("&Reset"),
+        [this] { m_session->reset_machine(); });
+}
+
+void VmPage::fill_cd_menu() {
+    m_cd_menu->clear();
+    std::vector<CdSpec> drives;
+    if (m_session->spec()) {
+        drives = m_session->spec()->cds;
+    }
+    for (const CdSpec& cd : drives) {
+        const QString id = to_qstring(cd.id);
+        const QString file = m_session->cd_file(id);
+        auto* change = m_cd_menu->addAction(tr("Change the CD in %1…").arg(id));
+        change->setObjectName(QStringLiteral("actionChangeCd_") + id);
+        connect(change, &QAction::triggered, this, [this, id] { insert_cd(id); });
+        auto* eject = m_cd_menu->addAction(
+            file.isEmpty() ? tr("%1 is empty").arg(id) : tr("Eject %1").arg(file.section(u'/', -1)));
+        eject->setObjectName(QStringLiteral("actionEject_") + id);
+        eject->setEnabled(!file.isEmpty());
+        connect(eject, &QAction::triggered, this, [this, id] { m_session->eject(id); });
+    }
+    if (drives.empty()) {
+        if (is_active(m_session->state())) {
+            m_cd_menu->addAction(tr("This machine has no CD drive: add one in Settings"))->setEnabled(false);
+        } else {
+            auto* insert = m_cd_menu->addAction(tr("Insert a CD…"));
+            connect(insert, &QAction::triggered, this, [this] { insert_cd(QStringLiteral("cd0")); });
+        }
+    }
+}
+
+void VmPage::insert_cd(const QString& drive) {
+    const QString file = pick_file(window(), tr("Choose a CD image"), tr("CD images (*.iso);;All files (*)"));
+    if (!file.isEmpty()) {
+        m_session->insert(drive, file);
+    }
+}
+
+void VmPage::fill_console_menu() {
+    m_console_menu->clear();
+    auto* view = qobject_cast<ConsoleView*>(m_tabs->currentWidget());
+    if (view == nullptr && !m_consoles.empty()) {
+        view = m_consoles.front();
+    }
+    if (view != nullptr) {
+        view->fill_menu(m_console_menu);
+    }
+}
+
+void VmPage::show_log() {
+    if (!m_session->bundle()) {
+        return;
+    }
+    in_background(
+        this, [bundle = *m_session->bundle()] { return log_tail(bundle, 500); },
+        [this](const std::string& text) {
+            show_text(window(), QStringLiteral("logDialog"), tr("Log of “%1”").arg(m_session->name()),
+                      text.empty() ? tr("The log is empty.") : to_qstring(text));
+        });
+}
+
+void VmPage::open_folder() { QDesktopServices::openUrl(QUrl::fromLocalFile(m_session->folder())); }
+
+void VmPage::save_report() {
+    if (!m_session->bundle()) {
+        return;
+    }
+    const QString head = QStringLiteral("%1\nstate: %2\n%3\n").arg(m_session->name(), state_text(m_session->state()), m_session->reason());
+    const std::string yaml = m_session->spec() ? print_spec(*m_session->spec()) : std::string();
+    in_background(
+        this,
+        [bundle = *m_session->bundle(), yaml] {
+            std::string text = "\n== vm.yaml\n" + yaml + "\n== host\n";
+            for (const HostFinding& finding : check_host(probe_host())) {
+                text += finding.id + ": " + finding.cause + "\n";
+            }
+            return text + "\n== log\n" + log_tail(bundle, 500);
+        },
+        [this, head](const std::string& text) {
+            save_text(window(), tr("Save report"), m_session->name() + QStringLiteral("-report.txt"),
+                      head + to_qstring(text));
+        });
+}
+
+void VmPage::edit_settings() {
+    if (!m_session->spec()) {
+        return;
+    }
+    const auto activity = is_active(m_session->state()) ? MachineActivity::running : MachineActivity::off;
+    auto* dialog = new SettingsDialog(*m_session->spec(), m_session->folder().toStdString(), read_host_facts(), activity,
+                                      window());
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &QDialog::accepted, this, [this, dialog] { save_settings(dialog); });
+    dialog->open();
+}
+
+void VmPage::save_settings(SettingsDialog* dialog) {
+    VmSpec wanted = dialog->edited();
+    const QString new_name = to_qstring(wanted.name);
+    wanted.name = dialog->original().name;
+    m_session->update_spec(
+        tr("The settings were not saved"),
+        [wanted, original = dialog->original(), disks = dialog->new_disks(),
+         bundle = *m_session->bundle()](VmSpec& spec) -> Status {
+            if (spec != original) {
+                return fail(ErrorKind::in_use, "'{}' was changed elsewhere meanwhile: open its settings again.",
+                            original.name);
+            }
+            spec = wanted;
+            for (const NewDisk& disk : disks) {
+                if (auto made = bundle.create_disk(spec, disk.bytes, disk.bus); !made) {
+                    return tl::unexpected(made.error());
+                }
+            }
+            return {};
+        });
+    if (new_name != m_session->name()) {
+        m_session->rename(new_name);
+    }
+}
+
+}  // namespace skep::ui

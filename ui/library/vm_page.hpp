@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// One machine: its buttons, its messages, its consoles and overview.
+#pragma once
+
+#include <QWidget>
+#include <vector>
+
+#include "vmm/base/fd.hpp"
+
+class QAction;
+class QLabel;
+class QMenu;
+class QTabWidget;
+class QToolBar;
+class QToolButton;
+
+namespace skep::ui {
+
+class ConsoleView;
+class MessageBar;
+class OverviewTab;
+class SettingsDialog;
+class VmSession;
+
+class VmPage : public QWidget {
+    Q_OBJECT
+  public:
+    explicit VmPage(VmSession* session, QWidget* parent = nullptr);
+
+    [[nodiscard]] VmSession* session() const { return m_session; }
+    [[nodiscard]] ConsoleView* console(unsigned port) const;
+    // Puts the keyboard focus where one works: the console of a running machine, else the Start button.
+    void focus_work();
+
+    void confirm_power_off();
+    void confirm_reset();
+    void show_log();
+    void open_folder();
+    void edit_settings();
+
+  signals:
+    void delete_requested();
+
+  private:
+    void build_bars();
+    void build_toolbar();
+    void add_power_actions();
+    QAction* add_action(const QString& name, const QString& text, const QString& tip);
+    void fill_cd_menu();
+    void fill_console_menu();
+    void insert_cd(const QString& drive);
+    void update_page();
+    void update_bars();
+    void sync_consoles();
+    void open_consoles();
+    void take_console(unsigned port, Fd socket);
+    void save_report();
+    void save_settings(SettingsDialog* dialog);
+
+    VmSession* m_session;
+    QToolBar* m_toolbar;
+    QLabel* m_name;
+    QLabel* m_badge;
+    QAction* m_start = nullptr;
+    QToolButton* m_stop = nullptr;
+    QAction* m_pause = nullptr;
+    QToolButton* m_cd = nullptr;
+    QToolButton* m_console_button = nullptr;
+    QAction* m_settings = nullptr;
+    QMenu* m_cd_menu = nullptr;
+    QMenu* m_console_menu = nullptr;
+    MessageBar* m_crash_bar = nullptr;
+    MessageBar* m_failed_bar = nullptr;
+    MessageBar* m_broken_bar = nullptr;
+    MessageBar* m_space_bar = nullptr;
+    MessageBar* m_later_bar = nullptr;
+    QTabWidget* m_tabs;
+    OverviewTab* m_overview;
+    std::vector<ConsoleView*> m_consoles;
+};
+
+}  // namespace skep::ui
