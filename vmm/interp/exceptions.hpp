@@ -23,14 +23,12 @@ void deliver_debug_trap(Core& core, uint64_t dr6_bits);
 enum class SoftwareInterrupt : uint8_t { int_n, int3, into, int1 };
 void software_interrupt(Core& core, uint8_t vector, SoftwareInterrupt kind);
 
-// Between blocks, when something may be pending (a request bit, EFLAGS.TF, an interrupt shadow, NMI, HLT):
-// delivers what is due in the order of SDM 3A table 6-2. `stepped`: EFLAGS.TF was set when the instruction that has
-// just completed began. True if the flow of control or the activity changed. Never throws.
-// Interrupt shadows: STI and MOV SS set core.shadow_*; the run loop runs exactly one instruction while one is set and
-// calls end_shadow() after it.
-bool poll_events(Core& core, bool stepped = false);
-// Does poll_events() have anything to look at that no request bit announces?
+// Between blocks, when something may be pending (a request bit, core.pending_debug, NMI, interrupt_maybe, a shadow):
+// delivers what is due in the order of SDM 3A table 6-2. The run loop adds DR6.BS to core.pending_debug after an
+// instruction that began with EFLAGS.TF set, and clears the interrupt shadows after the instruction they cover.
+// True if the flow of control or the activity changed. Never throws.
+bool poll_events(Core& core);
+// Must the run loop leave after every instruction (TF, a shadow, RF, armed breakpoints)?
 [[nodiscard]] bool needs_single_steps(const Core& core);
-void end_shadow(Core& core);
 
 }  // namespace skep::interp

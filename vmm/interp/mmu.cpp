@@ -95,7 +95,7 @@ x86::Translation walk_or_fault(Core& core, uint64_t linear, Access access, Acces
     return found;
 }
 
-constexpr uint64_t word_of(unsigned index) { return index / 64; }
+constexpr unsigned word_of(unsigned index) { return index / 64; }
 constexpr uint64_t bit_of(unsigned index) { return bit(index % 64); }
 
 struct Backing {
@@ -129,6 +129,7 @@ CodeTlbEntry& code_entry(Core& core, uint64_t linear) {
 uint64_t code_tag(uint64_t linear, AccessRule rule) { return (linear & ~k_page_mask) | (rule == k_as_user ? 1 : 0); }
 
 void flush_code(Core& core) {
+    ++core.code_generation;
     for (CodeTlbEntry& entry : core.code_tlb) {
         entry.tag = k_no_page;
     }

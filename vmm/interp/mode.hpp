@@ -20,8 +20,8 @@ void write_cr4(Core& core, uint64_t value);
 void write_efer(Core& core, uint64_t value);
 void write_xcr0(Core& core, uint64_t value);
 
-// All of RFLAGS, arithmetic flags included. set_rflags also ends what hangs on AC, VM and TF (update_mode).
-[[nodiscard]] uint64_t get_rflags(const Core& core);
-void set_rflags(Core& core, uint64_t value);
+// Replaces the RFLAGS bits in `mask` and does what hangs on them: the mode for VM and AC, single steps for TF. RF is
+// kept only while an instruction breakpoint is armed: nothing else can tell.
+void load_rflags(Core& core, uint64_t value, uint64_t mask);
 
 }  // namespace skep::interp
