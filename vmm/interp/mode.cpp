@@ -2,7 +2,6 @@
 #include "vmm/interp/mode.hpp"
 
 #include "vmm/interp/decode.hpp"
-#include "vmm/interp/exceptions.hpp"
 #include "vmm/interp/flags.hpp"
 #include "vmm/interp/mmu.hpp"
 #include "vmm/x86/cpuid.hpp"
@@ -80,9 +79,6 @@ void state_loaded(Core& core) {
     core.interrupt_maybe = true;
     flush_tlb(core);
     update_mode(core);
-    if (needs_single_steps(core)) {
-        core.requests.fetch_or(k_request_step, std::memory_order_relaxed);
-    }
 }
 
 void write_cr0(Core& core, uint64_t value) {
@@ -195,9 +191,6 @@ void load_rflags(Core& core, uint64_t value, uint64_t mask) {
     const uint64_t changed = before ^ core.rflags_rest;
     if ((changed & (x86::k_flag_vm | x86::k_flag_ac)) != 0) {
         update_mode(core);
-    }
-    if (needs_single_steps(core)) {
-        core.requests.fetch_or(k_request_step, std::memory_order_relaxed);
     }
 }
 

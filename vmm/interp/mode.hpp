@@ -20,7 +20,7 @@ void write_cr4(Core& core, uint64_t value);
 void write_efer(Core& core, uint64_t value);
 void write_xcr0(Core& core, uint64_t value);
 
-// Replaces the RFLAGS bits in `mask` and does what hangs on them: the mode for VM and AC, single steps for TF. RF is
+// Replaces the RFLAGS bits in `mask` and does what hangs on VM and AC (update_mode). RF is
 // kept only while an instruction breakpoint is armed: nothing else can tell.
 void load_rflags(Core& core, uint64_t value, uint64_t mask);
 
