@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "vmm/base/bits.hpp"
+#include "vmm/interp/memory_access.hpp"
 #include "vmm/x86/paging.hpp"
 #include "vmm/x86/registers.hpp"
 
@@ -291,10 +292,7 @@ void store_piece(Core& core, const Piece& piece, unsigned size, uint64_t value) 
         case 2: store_le(piece.host, static_cast<uint16_t>(value)); break;
         default: std::memcpy(piece.host, &value, size); break;
     }
-    const std::atomic<uint8_t>* marks = core.memory->marks_of(piece.host);
-    if (marks != nullptr && (marks->load(std::memory_order_seq_cst) & k_page_has_code) != 0) {
-        core.memory->mark_written(piece.physical, size);
-    }
+    note_code_write(core, piece.host, size);
 }
 
 }  // namespace
