@@ -210,6 +210,12 @@ void set_memory_operand(Op& op, const ZydisDecodedInstruction& instruction, cons
         }
     } else {
         op.base = register_offset(memory.base);
+        // [disp32] through a SIB byte: Zydis 4.0 takes it for [r13d] with 67h and REX.B.
+        const auto& raw = instruction.raw;
+        if (op.address_size == 4 && raw.modrm.mod == 0 && raw.modrm.rm == 4 && raw.sib.base == 5) {
+            op.base = k_zero_register;
+            displacement = raw.disp.value;
+        }
         if (displacement != static_cast<int32_t>(displacement)) {
             op.flags |= k_op_far_displacement;
             op.immediate = static_cast<uint64_t>(displacement);

@@ -11,6 +11,7 @@
 #include "vmm/interp/mode.hpp"
 #include "vmm/interp/vm.hpp"
 #include "vmm/x86/descriptor.hpp"
+#include "vmm/interp/vector_state.hpp"
 
 namespace skep::interp {
 namespace {
@@ -349,6 +350,7 @@ void load_state(Core& core, const CpuState& state) {
     core.dr7 = state.dr7;
     core.msr = state.msr;
     core.xsave = state.xsave;
+    complete_vector_state(core);
     core.activity = state.activity;
     core.shadow_sti = state.interrupt_shadow_sti;
     core.shadow_movss = state.interrupt_shadow_movss;
@@ -376,7 +378,7 @@ void store_state(const Core& core, CpuState& state) {
     state.dr6 = core.dr6;
     state.dr7 = core.dr7;
     state.msr = core.msr;
-    state.xsave = core.xsave;
+    state.xsave = sealed_vector_state(core);
     state.activity = core.activity;
     state.interrupt_shadow_sti = core.shadow_sti;
     state.interrupt_shadow_movss = core.shadow_movss;

@@ -45,7 +45,12 @@ void complete_vector_state(Core& core) {
     refresh_error_summary(core);
 }
 
-void seal_vector_state(Core& core) { set_vector_field<uint64_t>(core, k_xstate_bv_at, core.xcr0 | 3); }
+std::array<std::byte, 1024> sealed_vector_state(const Core& core) {
+    std::array<std::byte, 1024> image = core.xsave;
+    const uint64_t present = (vector_state_in_use(core) & 4) | 3;
+    std::memcpy(image.data() + k_xstate_bv_at, &present, sizeof present);
+    return image;
+}
 
 uint64_t vector_state_in_use(const Core& core) {
     uint64_t used = 0;

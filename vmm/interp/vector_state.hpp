@@ -43,8 +43,8 @@ inline void refresh_error_summary(Core& core) {
 // What every load of the state from outside (CpuState, FXRSTOR, XRSTOR) must end with: components absent from
 // XSTATE_BV get their initial values, MXCSR loses reserved bits, ES is made consistent.
 void complete_vector_state(Core& core);
-// Before a save to CpuState: XSTATE_BV says that every component of XCR0 is there.
-void seal_vector_state(Core& core);
+// The image for CpuState: XSTATE_BV says which components are there.
+[[nodiscard]] std::array<std::byte, 1024> sealed_vector_state(const Core& core);
 
 // Initial configuration of one component (SDM 1, 13.6).
 void init_x87_state(Core& core);
