@@ -83,8 +83,10 @@ unsigned IoSpace::part_size(const IoClaim::Entry* entry, uint64_t address, unsig
         if (part == 1) {
             break;
         }
-        // A misaligned access stays whole when the handler takes that width (ports 0xcf9, 0x511 ...).
-        if (part <= left && part == size && part <= entry->range.max_width) {
+        // A misaligned access stays whole when the handler takes that width (ports 0xcf9, 0x511 ...), or when it
+        // lies inside one of the handler's wider registers.
+        const uint64_t in_register = (address - entry->range.start) % entry->range.min_width;
+        if (part <= left && part == size && (part >= entry->range.min_width || in_register + part <= entry->range.min_width)) {
             break;
         }
         part /= 2;
