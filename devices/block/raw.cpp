@@ -170,7 +170,8 @@ bool RawImage::use_fallback(Pending& pending, int error) const {
 }
 
 void RawImage::failed(const PendingPtr& pending, int error) {
-    if (error == EINTR || error == EAGAIN || use_fallback(*pending, error)) {
+    // ECANCELED: io_uring gives up what a thread had submitted when that thread ends; ours, which runs this, stays.
+    if (error == EINTR || error == EAGAIN || error == ECANCELED || use_fallback(*pending, error)) {
         issue(pending);
         return;
     }

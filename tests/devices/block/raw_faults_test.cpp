@@ -41,6 +41,14 @@ TEST_F(RawFaultsTest, ShortTransfers_Resumed_AtTheRightPlace) {
     EXPECT_EQ(engine->started[2].offset, 8192U + 512);
 }
 
+TEST_F(RawFaultsTest, Cancelled_SubmittersThreadEnded_IsIssuedAgain) {
+    engine->answer({-ECANCELED, 4096, -ECANCELED, 0});
+    EXPECT_EQ(carry_out(*image, transfer(BlockOp::write, 8192, data)), BlockStatus::ok);
+    EXPECT_EQ(carry_out(*image, simple(BlockOp::flush)), BlockStatus::ok);
+    image->drain();
+    EXPECT_EQ(engine->started.size(), 4U);
+}
+
 TEST_F(RawFaultsTest, NoSpace_Write_IsHeldReportedOnceAndRetried) {
     for (const int error : {ENOSPC, EDQUOT}) {
         reports.clear();
