@@ -24,23 +24,34 @@ inline void require(const Core& core) {
 inline std::byte* low_half(Core& core, const Op& op) { return core.xsave.data() + k_xmm_at + op.extra; }
 inline std::byte* high_half(Core& core, const Op& op) { return core.xsave.data() + k_ymm_high_at + op.extra; }
 
-// Loads `bytes` and clears the rest: of XMM for the SSE form, of YMM for the VEX form.
+// Sets the register to `bytes` of memory and clears the rest: of XMM for the SSE form, of YMM for the VEX form.
+template <Form form, unsigned bytes>
+inline void set_register(Core& core, const Op& op, const std::byte* from) {
+    if constexpr (bytes < 16)
+        std::memset(low_half(core, op) + bytes, 0, 16 - bytes);
+    std::memcpy(low_half(core, op), from, bytes < 16 ? bytes : 16);
+    if constexpr (bytes == 32)
+        std::memcpy(high_half(core, op), from + 16, 16);
+    else if constexpr (form == Form::vex)
+        std::memset(high_half(core, op), 0, 16);
+}
+
+// Apart, so that the fast path needs no stack.
+template <Form form, unsigned bytes>
+[[gnu::noinline]] void load_slowly(Core& core, const Op& op, uint64_t linear) {
+    std::array<std::byte, 32> buffer;
+    load_bytes(core, linear, buffer.data(), bytes, op.segment);
+    set_register<form, bytes>(core, op, buffer.data());
+}
+
 template <Form form, unsigned bytes, unsigned alignment>
 void run_vector_load(Core& core, const Op& op) {
     require<form>(core);
-    alignas(32) std::array<std::byte, 32> buffer{};
-    const void* from = load_operand(core, op, bytes, alignment, buffer.data());
-    if constexpr (bytes < 16) {
-        std::array<std::byte, 16> whole{};
-        std::memcpy(whole.data(), from, bytes);
-        std::memcpy(low_half(core, op), whole.data(), 16);
-    } else {
-        std::memcpy(low_half(core, op), from, 16);
-    }
-    if constexpr (bytes == 32)
-        std::memcpy(high_half(core, op), static_cast<const std::byte*>(from) + 16, 16);
-    else if constexpr (form == Form::vex)
-        std::memset(high_half(core, op), 0, 16);
+    const uint64_t linear = vector_operand(core, op, bytes, alignment, Access::read);
+    if (const std::byte* host = host_for_read(core, linear, bytes)) [[likely]]
+        set_register<form, bytes>(core, op, host);
+    else
+        load_slowly<form, bytes>(core, op, linear);
 }
 
 template <Form form, unsigned bytes, unsigned alignment>

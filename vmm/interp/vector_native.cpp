@@ -111,6 +111,19 @@ void run_plain(Core& core, const Op& op) {
     static_cast<const NativeOp*>(op.data)->run(&core, nullptr, &op);
 }
 
+inline void run_with_operand(Core& core, void* memory, const Op& op, const NativeOp& native) {
+    if (native.uses_mmx)
+        enter_mmx(core);
+    run(core, memory, op, native);
+}
+
+// Apart, so that the fast path needs no stack.
+[[gnu::noinline]] void run_with_copied_operand(Core& core, uint64_t linear, const Op& op, const NativeOp& native) {
+    alignas(32) std::array<std::byte, 32> buffer;
+    load_bytes(core, linear, buffer.data(), native.memory_bytes, op.segment);
+    run_with_operand(core, buffer.data(), op, native);
+}
+
 void run_load(Core& core, const Op& op) {
     const auto& native = *static_cast<const NativeOp*>(op.data);
     if (native.unit == NativeUnit::avx)
@@ -119,11 +132,11 @@ void run_load(Core& core, const Op& op) {
         require_sse(core);
     if (native.uses_mmx)
         require_mmx(core);
-    alignas(32) std::array<std::byte, 32> buffer;
-    void* memory = load_operand(core, op, native.memory_bytes, native.alignment, buffer.data());
-    if (native.uses_mmx)
-        enter_mmx(core);
-    run(core, memory, op, native);
+    const uint64_t linear = vector_operand(core, op, native.memory_bytes, native.alignment, Access::read);
+    if (std::byte* host = host_for_read(core, linear, native.memory_bytes)) [[likely]]
+        run_with_operand(core, host, op, native);
+    else
+        run_with_copied_operand(core, linear, op, native);
 }
 
 void run_store(Core& core, const Op& op) {
