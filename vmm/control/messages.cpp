@@ -25,8 +25,6 @@ constexpr std::array k_fields{
 constexpr std::array<std::string_view, 9> k_error_kinds{"invalid_input", "not_found",   "permission", "in_use",   "no_space",
                                                         "unsupported",   "io",          "protocol",   "cancelled"};
 
-std::string_view kind_text(ErrorKind kind) { return k_error_kinds.at(static_cast<size_t>(kind)); }
-
 // A kind that this version does not know is as good as io.
 ErrorKind kind_from(const std::string& text) {
     const auto found = std::find(k_error_kinds.begin(), k_error_kinds.end(), text);
@@ -155,6 +153,8 @@ Result<Incoming> decode_error(const Json& error, int64_t id) {
 
 }  // namespace
 
+std::string_view to_text(ErrorKind kind) { return k_error_kinds.at(static_cast<size_t>(kind)); }
+
 std::span<const MessageDescriptor> message_table() { return k_messages; }
 std::span<const MessageField> message_fields() { return k_fields; }
 const MessageDescriptor& describe(MessageType type) { return k_messages.at(static_cast<size_t>(type)); }
@@ -185,7 +185,7 @@ std::string encode_event(const Message& event) {
 std::string encode_reply(MessageType, const Reply& reply) {
     OrderedJson json{{"id", reply.id}};
     if (!reply.result) {
-        json["error"] = {{"kind", kind_text(reply.result.error().kind)}, {"message", reply.result.error().message}};
+        json["error"] = {{"kind", to_text(reply.result.error().kind)}, {"message", reply.result.error().message}};
         return print_json(json);
     }
     json["ok"] = true;

@@ -87,6 +87,9 @@ struct Reply {
 using Incoming = std::variant<Message, Reply>;
 [[nodiscard]] Result<Incoming> decode_from_worker(std::string_view line, const std::map<int64_t, MessageType>& waiting);
 
+// "not_found", ...: how a kind of error is written in replies and in the command line's JSON.
+[[nodiscard]] std::string_view to_text(ErrorKind kind);
+
 // The protocol as Markdown, from the table.
 [[nodiscard]] std::string protocol_document();
 

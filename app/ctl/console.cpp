@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// console: a serial port on the user's terminal, or as a plain pipe.
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <optional>
+
+#include "app/ctl/commands.hpp"
+#include "app/ctl/machine_argument.hpp"
+#include "app/ctl/terminal.hpp"
+#include "vmm/base/files.hpp"
+
+namespace skep {
+namespace {
+
+enum class Step { go_on, done };
+
+class ConsoleSession {
+  public:
+    ConsoleSession(ControlClient& client, Fd console, bool is_terminal)
+        : m_client(client), m_console(std::move(console)), m_is_terminal(is_terminal) {}
+
+    // Until the machine ends, the user leaves, or a signal comes.
+    int run() {
+        const EndSignals signals;
+        while (true) {
+            std::array<pollfd, 4> waiting{pollfd{m_console.get(), console_events(), 0},
+                                          pollfd{m_input_open && m_unsent.empty() ? STDIN_FILENO : -1, POLLIN, 0},
+                                          pollfd{m_client_open ? m_client.fd() : -1, POLLIN, 0},
+                                          pollfd{signals.fd(), POLLIN, 0}};
+            if (poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) {
+                return 1;
+            }
+            if (const int number = signals.take(); number != 0) {
+                return 128 + number;
+            }
+            if ((waiting[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && take_input() == Step::done) {
+                return 0;
+            }
+            if (!m_unsent.empty()) {
+                send_input();
+            }
+            if (waiting[2].revents != 0 && !m_client.poll()) {
+                m_client_open = false;  // the console's own end follows, after its last bytes
+            }
+            if ((waiting[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && copy_output() == Step::done) {
+                return 0;
+            }
+        }
+    }
+
+    // The kept history: what comes before a quiet tenth of a second.
+    void print_history() {
+        pollfd waiting{m_console.get(), POLLIN, 0};
+        while (poll(&waiting, 1, 100) > 0 && copy_output() == Step::go_on) {
+        }
+    }
+
+  private:
+    [[nodiscard]] short console_events() const { return static_cast<short>(POLLIN | (m_unsent.empty() ? 0 : POLLOUT)); }
+
+    Step take_input() {
+        std::array<char, 4096> buffer;
+        const Typed typed = read_typed(STDIN_FILENO, buffer.data(), buffer.size(), m_is_terminal);
+        m_unsent += typed.bytes;
+        m_input_open = !typed.ended;
+        return typed.left ? Step::done : Step::go_on;
+    }
+
+    void send_input() {
+        const ssize_t sent = write(m_console.get(), m_unsent.data(), m_unsent.size());
+        if (sent > 0) {
+            m_unsent.erase(0, static_cast<size_t>(sent));
+        } else if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+            m_unsent.clear();  // the end is seen on the reading side
+        }
+    }
+
+    Step copy_output() {
+        std::array<char, 16 * 1024> buffer;
+        const ssize_t got = read(m_console.get(), buffer.data(), buffer.size());
+        if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+            return Step::go_on;
+        }
+        if (got <= 0 || !write_all(STDOUT_FILENO, {buffer.data(), static_cast<size_t>(got)})) {
+            return Step::done;
+        }
+        return Step::go_on;
+    }
+
+    ControlClient& m_client;
+    Fd m_console;
+    bool m_is_terminal;
+    bool m_input_open = true;
+    bool m_client_open = true;
+    std::string m_unsent;
+};
+
+class ConsoleCommand final : public Command {
+  public:
+    [[nodiscard]] const char* name() const override { return "console"; }
+    [[nodiscard]] const char* help() const override { return "Attach to a serial port (leave with Ctrl-])"; }
+    void declare(CLI::App& app) override {
+        m_machine.declare(app);
+        app.add_option("--port", m_port, "Serial port, from 0")->capture_default_str();
+        app.add_flag("--live", m_live, "Leave out what was printed before");
+        app.add_flag("--history", m_history, "Only print what was printed before, and end");
+    }
+
+    [[nodiscard]] Result<int> run(const Output& output) override {
+        Result<ControlClient> client = m_machine.attach();
+        if (!client) {
+            return tl::unexpected<Error>(client.error());
+        }
+        Result<Fd> console = client->open_console(m_port, !m_live);
+        if (!console) {
+            return tl::unexpected<Error>(console.error());
+        }
+        if (m_history) {
+            ConsoleSession(*client, std::move(*console), false).print_history();
+            return 0;
+        }
+        if (isatty(STDIN_FILENO) != 0) {
+            output.note(fmt::format("Attached to '{}'; leave with Ctrl-].", client->greeting().vm_name));
+        }
+        const RawTerminal terminal(STDIN_FILENO);
+        return ConsoleSession(*client, std::move(*console), terminal.is_terminal()).run();
+    }
+
+  private:
+    MachineArgument m_machine;
+    unsigned m_port = 0;
+    bool m_live = false;
+    bool m_history = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_console_command() { return std::make_unique<ConsoleCommand>(); }
+
+}  // namespace skep

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/ctl/command.hpp"
+#include "app/ctl/commands.hpp"
+#include "app/ctl/machine_options.hpp"
+#include "vmm/spec/bundle.hpp"
+
+namespace skep {
+namespace {
+
+class CreateCommand final : public Command {
+  public:
+    [[nodiscard]] const char* name() const override { return "create"; }
+    [[nodiscard]] const char* help() const override { return "Make a machine"; }
+    void declare(CLI::App& app) override {
+        app.add_option("name", m_name, "Name of the new machine")->required();
+        m_options.declare(app);
+    }
+
+    [[nodiscard]] Result<int> run(const Output& output) override {
+        Result<VmSpec> spec = m_options.make_spec(m_name);
+        const Result<std::vector<uint64_t>> sizes = m_options.new_disk_sizes();
+        if (!spec || !sizes) {
+            return tl::unexpected<Error>(spec ? sizes.error() : spec.error());
+        }
+        Result<Bundle> bundle = Bundle::create(machines_folder(), *spec);
+        if (!bundle) {
+            return tl::unexpected<Error>(bundle.error());
+        }
+        if (const Status made = make_disks(*bundle, *sizes); !made) {
+            [[maybe_unused]] const auto removed = bundle->remove(DeleteMode::permanently);
+            return tl::unexpected<Error>(made.error());
+        }
+        output.print(OrderedJson{{"name", m_name}, {"id", spec->id}, {"folder", bundle->folder().string()}},
+                     fmt::format("Made '{}' in '{}'.\n", m_name, bundle->folder().string()));
+        return 0;
+    }
+
+  private:
+    [[nodiscard]] Status make_disks(const Bundle& bundle, const std::vector<uint64_t>& sizes) const {
+        return bundle
+            .update([&](VmSpec& spec) -> Status {
+                for (const uint64_t size : sizes) {
+                    if (const auto disk = bundle.create_disk(spec, size, m_options.disk_bus()); !disk) {
+                        return tl::unexpected<Error>(disk.error());
+                    }
+                }
+                return {};
+            })
+            .map([](const VmSpec&) {});
+    }
+
+    std::string m_name;
+    MachineOptions m_options;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_create_command() { return std::make_unique<CreateCommand>(); }
+
+}  // namespace skep

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/ctl/machine_options.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "vmm/spec/spec_fields.hpp"
+#include "vmm/spec/validate.hpp"
+
+namespace skep {
+namespace fs = std::filesystem;
+namespace {
+
+std::string absolute(const std::string& file) {
+    std::error_code ignored;
+    return file.empty() ? "" : fs::absolute(file, ignored).lexically_normal().string();
+}
+
+}  // namespace
+
+void MachineOptions::declare(CLI::App& app) {
+    app.add_option("--iso", m_isos, "ISO file in a CD drive (may be repeated)")->type_name("FILE")->allow_extra_args(false);
+    app.add_option("--disk", m_disks, "New disk of a size, such as 20G, or an existing image (may be repeated)")
+        ->type_name("SIZE|FILE")
+        ->allow_extra_args(false);
+    app.add_option("--disk-bus", m_bus, "virtio (default) or ahci, for all disks given")->type_name("BUS");
+    app.add_option("--memory", m_memory, "Memory, such as 2G (a bare number is MiB)")->type_name("SIZE");
+    app.add_option("--cpus", m_cpus, "Number of processors")->type_name("N");
+    app.add_option("--cpu", m_backend, "auto, kvm or interp")->type_name("BACKEND");
+    app.add_option("--firmware", m_firmware, "bios, linux or multiboot (linux when only --kernel is given)")->type_name("NAME");
+    app.add_option("--kernel", m_kernel, "Kernel to start directly")->type_name("FILE");
+    app.add_option("--initrd", m_initrd, "Initial RAM disk for the kernel")->type_name("FILE");
+    app.add_option("--append", m_append, "Kernel command line")->type_name("TEXT");
+    app.add_option("--module", m_modules, "Multiboot module: FILE or 'FILE arguments' (may be repeated)")
+        ->type_name("TEXT")
+        ->allow_extra_args(false);
+    app.add_flag("--debug-exit", m_debug_exit, "isa-debug-exit device at port 0xf4");
+    app.add_option("--set", m_settings, "Any other setting (see `set --help`; may be repeated)")
+        ->type_name("KEY=VALUE")
+        ->allow_extra_args(false);
+}
+
+bool MachineOptions::is_size(const std::string& text) {
+    std::error_code ignored;
+    return parse_size(text).has_value() && !fs::exists(text, ignored);
+}
+
+DiskBus MachineOptions::disk_bus() const { return m_bus == to_text(DiskBus::ahci) ? DiskBus::ahci : DiskBus::virtio; }
+
+Result<std::vector<uint64_t>> MachineOptions::new_disk_sizes() const {
+    std::vector<uint64_t> sizes;
+    for (const std::string& disk : m_disks) {
+        if (is_size(disk)) {
+            sizes.push_back(parse_size(disk).value());
+        }
+    }
+    return sizes;
+}
+
+Status MachineOptions::add_drives(VmSpec& spec) const {
+    if (!m_bus.empty() && m_bus != to_text(DiskBus::ahci) && m_bus != to_text(DiskBus::virtio)) {
+        return fail(ErrorKind::invalid_input, "Disk bus must be ahci or virtio, not '{}'.", m_bus);
+    }
+    for (const std::string& iso : m_isos) {
+        spec.cds.push_back({spec.free_id("cd"), absolute(iso), {}});
+    }
+    for (const std::string& disk : m_disks) {
+        if (!is_size(disk)) {
+            spec.disks.push_back({spec.free_id("disk"), absolute(disk), disk_bus(), false, "", {}});
+        }
+    }
+    for (const std::string& text : m_modules) {
+        const size_t blank = std::min(text.find(' '), text.size());
+        spec.modules.push_back({absolute(text.substr(0, blank)), text.substr(std::min(blank + 1, text.size())), {}});
+    }
+    return {};
+}
+
+Status MachineOptions::set_fields(VmSpec& spec) const {
+    const std::string firmware = m_firmware.empty() && !m_kernel.empty() ? "linux" : m_firmware;
+    const std::array<std::pair<const char*, std::string>, 7> fields{{{"memory", m_memory},
+                                                                     {"cpus", m_cpus},
+                                                                     {"cpu.backend", m_backend},
+                                                                     {"firmware", firmware},
+                                                                     {"kernel", absolute(m_kernel)},
+                                                                     {"initrd", absolute(m_initrd)},
+                                                                     {"append", m_append}}};
+    for (const auto& [path, text] : fields) {
+        if (text.empty()) {
+            continue;
+        }
+        if (Status status = set_field(spec, path, text); !status) {
+            return status;
+        }
+    }
+    for (const std::string& setting : m_settings) {
+        if (Status status = apply_setting(spec, setting); !status) {
+            return status;
+        }
+    }
+    spec.debug_exit = spec.debug_exit || m_debug_exit;
+    return {};
+}
+
+Result<VmSpec> MachineOptions::make_spec(const std::string& name) const {
+    VmSpec spec;
+    spec.id = make_uuid();
+    spec.name = name;
+    return add_drives(spec)
+        .and_then([&] { return set_fields(spec); })
+        .and_then([&] { return check_spec(spec, fs::path("/")); })
+        .map([&] { return std::move(spec); });
+}
+
+Status check_spec(const VmSpec& spec, const fs::path& bundle_folder) {
+    std::vector<SpecProblem> problems = validate(spec, read_host_facts());
+    if (!has_errors(problems)) {
+        problems = validate_files(spec, bundle_folder);
+    }
+    if (has_errors(problems)) {
+        return fail(ErrorKind::invalid_input, "{}", first_error(problems));
+    }
+    return {};
+}
+
+Status apply_setting(VmSpec& spec, const std::string& setting) {
+    const size_t equals = setting.find('=');
+    if (equals == std::string::npos) {
+        return fail(ErrorKind::invalid_input, "'{}' is not of the form key=value.", setting);
+    }
+    return set_field(spec, setting.substr(0, equals), setting.substr(equals + 1));
+}
+
+}  // namespace skep

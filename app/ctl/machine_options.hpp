@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The options that describe a new machine, shared by `create` and `run`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "vmm/base/result.hpp"
+#include "vmm/spec/vm_spec.hpp"
+
+namespace skep {
+
+class MachineOptions {
+  public:
+    void declare(CLI::App& app);
+
+    // The spec without disks that are yet to be made, checked against this host (files too). Paths are made absolute.
+    [[nodiscard]] Result<VmSpec> make_spec(const std::string& name) const;
+    // Sizes given with --disk, in bytes: the caller makes these images.
+    [[nodiscard]] Result<std::vector<uint64_t>> new_disk_sizes() const;
+    [[nodiscard]] DiskBus disk_bus() const;
+
+  private:
+    [[nodiscard]] static bool is_size(const std::string& text);
+    [[nodiscard]] Status add_drives(VmSpec& spec) const;
+    [[nodiscard]] Status set_fields(VmSpec& spec) const;
+
+    std::vector<std::string> m_isos;
+    std::vector<std::string> m_disks;
+    std::string m_memory;
+    std::string m_cpus;
+    std::string m_backend;
+    std::string m_firmware;
+    std::string m_kernel;
+    std::string m_initrd;
+    std::string m_append;
+    std::string m_bus;
+    std::vector<std::string> m_modules;
+    std::vector<std::string> m_settings;
+    bool m_debug_exit = false;
+};
+
+// The first error of validate() and validate_files(), with this host's facts.
+[[nodiscard]] Status check_spec(const VmSpec& spec, const std::filesystem::path& bundle_folder);
+// "key=value" applied to a spec.
+[[nodiscard]] Status apply_setting(VmSpec& spec, const std::string& setting);
+
+}  // namespace skep
