@@ -43,10 +43,13 @@ FwCfg::FwCfg(const DeviceContext& context) : m_memory(context.memory), m_errors(
     set_item(k_key_signature, bytes_of("QEMU", 4));
     set_item(k_key_id, bytes_of(&k_id_traditional_and_dma, sizeof k_id_traditional_and_dma));
     rebuild_directory();
-    m_claim = context.ports.claim({.start = k_port, .size = k_port_count, .min_width = 1, .max_width = 4}, *this, m_gate);
+    m_claim =
+        context.ports.claim({.start = k_port, .size = k_port_count, .min_width = 1, .max_width = 4}, *this, m_gate);
 }
 
-void FwCfg::set_item(uint16_t key, std::vector<std::byte> content) { m_items[key] = std::move(content); }
+void FwCfg::set_item(uint16_t key, std::vector<std::byte> content) {
+    m_items[key] = std::move(content);
+}
 
 bool FwCfg::set_file(const std::string& name, std::vector<std::byte> content) {
     const bool is_new = m_files.find(name) == m_files.end();

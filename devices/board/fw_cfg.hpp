@@ -15,11 +15,11 @@ namespace skep {
 
 class FwCfg final : public Device, private IoHandler {
   public:
-    static constexpr uint16_t k_port = 0x510;            // selector (write), data (0x511)
-    static constexpr uint16_t k_dma_port = 0x514;        // 64-bit big-endian address of the control structure
+    static constexpr uint16_t k_port = 0x510;      // selector (write), data (0x511)
+    static constexpr uint16_t k_dma_port = 0x514;  // 64-bit big-endian address of the control structure
     static constexpr uint16_t k_first_file_key = 0x20;
-    static constexpr size_t k_max_files = 0x3fe0;        // keys below 0x4000
-    static constexpr size_t k_max_name = 55;             // characters; the directory holds 56 with the NUL
+    static constexpr size_t k_max_files = 0x3fe0;  // keys below 0x4000
+    static constexpr size_t k_max_name = 55;       // characters; the directory holds 56 with the NUL
 
     explicit FwCfg(const DeviceContext& context);
 

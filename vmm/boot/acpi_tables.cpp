@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::string_view k_oem_id = "SKEP  ";
 constexpr std::string_view k_oem_table_id = "SKEPPC  ";
-constexpr uint32_t k_header_bytes = 36;
 constexpr uint32_t k_checksum_in_header = 9;
 constexpr unsigned k_last_xapic_id = 254;
 
@@ -98,7 +97,8 @@ uint32_t fadt_flags(const PlatformDescription& platform) {
     constexpr unsigned k_flat_logical_limit = 8;  // the flat logical destination has one bit a processor
     const uint32_t many = platform.cpu_count > k_flat_logical_limit ? k_physical_destination : 0;
     // The power button is a fixed one: its flag stays 0. The PM timer counts 24 bits.
-    return k_wbinvd | k_proc_c1 | k_no_sleep_button | k_no_rtc_fixed_event | k_reset_register | k_use_platform_clock | many;
+    return k_wbinvd | k_proc_c1 | k_no_sleep_button | k_no_rtc_fixed_event | k_reset_register | k_use_platform_clock |
+           many;
 }
 
 // 5.2.9, revision 6 (276 bytes).

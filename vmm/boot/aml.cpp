@@ -70,7 +70,9 @@ Term with_length(const Term& body) {
     return out.add(body).done();
 }
 
-Term extended(uint8_t opcode, const Term& rest) { return Writer().byte(k_ext_prefix).byte(opcode).add(rest).done(); }
+Term extended(uint8_t opcode, const Term& rest) {
+    return Writer().byte(k_ext_prefix).byte(opcode).add(rest).done();
+}
 
 Term two_operands(uint8_t opcode, const Term& left, const Term& right) {
     return Writer().byte(opcode).add(left).add(right).done();
@@ -137,10 +139,15 @@ Term integer(uint64_t value) {
     return Writer().byte(k_qword_prefix).little_endian(value, 8).done();
 }
 
-Term string(std::string_view ascii) { return Writer().byte(k_string_prefix).add(ascii).byte(0).done(); }
+Term string(std::string_view ascii) {
+    return Writer().byte(k_string_prefix).add(ascii).byte(0).done();
+}
 
 Term buffer(const std::vector<std::byte>& content) {
-    return Writer().byte(k_buffer_op).add(with_length(Writer().add(integer(content.size())).add(content).done())).done();
+    return Writer()
+        .byte(k_buffer_op)
+        .add(with_length(Writer().add(integer(content.size())).add(content).done()))
+        .done();
 }
 
 Term package(const Terms& elements) {
@@ -223,9 +230,15 @@ Term create_dword_field(const Term& source, const Term& byte_offset, std::string
     return Writer().byte(k_create_dword_field_op).add(source).add(byte_offset).add(path(name)).done();
 }
 
-Term local(unsigned index) { return Writer().byte(static_cast<uint8_t>(k_local0_op + index)).done(); }
-Term argument(unsigned index) { return Writer().byte(static_cast<uint8_t>(k_arg0_op + index)).done(); }
-Term store(const Term& value, const Term& target) { return two_operands(k_store_op, value, target); }
+Term local(unsigned index) {
+    return Writer().byte(static_cast<uint8_t>(k_local0_op + index)).done();
+}
+Term argument(unsigned index) {
+    return Writer().byte(static_cast<uint8_t>(k_arg0_op + index)).done();
+}
+Term store(const Term& value, const Term& target) {
+    return two_operands(k_store_op, value, target);
+}
 
 Term bit_and(const Term& left, const Term& right, const Term& target) {
     return with_target(k_and_op, left, right, target);
@@ -242,8 +255,12 @@ Term shift_left(const Term& value, const Term& count, const Term& target) {
 Term find_set_right_bit(const Term& value, const Term& target) {
     return two_operands(k_find_set_right_bit_op, value, target);
 }
-Term equal(const Term& left, const Term& right) { return two_operands(k_lequal_op, left, right); }
-Term logical_not(const Term& value) { return Writer().byte(k_lnot_op).add(value).done(); }
+Term equal(const Term& left, const Term& right) {
+    return two_operands(k_lequal_op, left, right);
+}
+Term logical_not(const Term& value) {
+    return Writer().byte(k_lnot_op).add(value).done();
+}
 
 Term when(const Term& condition, const Terms& body) {
     return Writer().byte(k_if_op).add(with_length(Writer().add(condition).add(body).done())).done();
@@ -251,7 +268,9 @@ Term when(const Term& condition, const Terms& body) {
 Term otherwise(const Terms& body) {
     return Writer().byte(k_else_op).add(with_length(Writer().add(body).done())).done();
 }
-Term give_back(const Term& value) { return Writer().byte(k_return_op).add(value).done(); }
+Term give_back(const Term& value) {
+    return Writer().byte(k_return_op).add(value).done();
+}
 
 // --- resource descriptors (6.4.2 small, 6.4.3 large) --------------------------------------------------------------
 
@@ -279,7 +298,9 @@ Resources& Resources::put(T value) {
 Resources& Resources::io(uint16_t start, uint8_t count) {
     return put(k_small_io).put(uint8_t{1}).put(start).put(start).put(uint8_t{1}).put(count);
 }
-Resources& Resources::irq(uint8_t line) { return put(k_small_irq).put(static_cast<uint16_t>(1u << line)); }
+Resources& Resources::irq(uint8_t line) {
+    return put(k_small_irq).put(static_cast<uint16_t>(1u << line));
+}
 Resources& Resources::shared_irqs(uint16_t line_mask) {
     constexpr uint8_t k_level_low_shared = 0x18;
     return put(k_small_irq_flags).put(line_mask).put(k_level_low_shared);
@@ -304,7 +325,11 @@ Resources& Resources::memory_window32(uint32_t first, uint32_t last) {
     return put(uint32_t{0}).put(first).put(last).put(uint32_t{0}).put(static_cast<uint32_t>(last - first + 1));
 }
 Resources& Resources::memory_window64(uint64_t first, uint64_t last) {
-    put(k_large_qword).put(uint16_t{43}).put(k_type_memory).put(k_producer_both_fixed).put(k_memory_read_write_cacheable);
+    put(k_large_qword)
+        .put(uint16_t{43})
+        .put(k_type_memory)
+        .put(k_producer_both_fixed)
+        .put(k_memory_read_write_cacheable);
     return put(uint64_t{0}).put(first).put(last).put(uint64_t{0}).put(last - first + 1);
 }
 Term Resources::term() const {

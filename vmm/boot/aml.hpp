@@ -41,7 +41,8 @@ struct FieldUnit {
 [[nodiscard]] Term name(std::string_view name, const Term& value);
 [[nodiscard]] Term method(std::string_view name, unsigned arguments, Serialize serialize, const Terms& body);
 [[nodiscard]] Term operation_region(std::string_view name, RegionSpace space, const Term& offset, const Term& length);
-[[nodiscard]] Term field(std::string_view region, FieldAccess access, const std::vector<FieldUnit>& units);  // preserves
+[[nodiscard]] Term field(std::string_view region, FieldAccess access,
+                         const std::vector<FieldUnit>& units);  // preserves
 [[nodiscard]] Term create_word_field(const Term& source, const Term& byte_offset, std::string_view name);
 [[nodiscard]] Term create_dword_field(const Term& source, const Term& byte_offset, std::string_view name);
 
@@ -64,16 +65,16 @@ struct FieldUnit {
 // --- resource templates (6.4)
 class Resources {
   public:
-    Resources& io(uint16_t start, uint8_t count);                     // IO (Decode16), fixed
-    Resources& irq(uint8_t line);                                     // IRQNoFlags: edge, active high
-    Resources& shared_irqs(uint16_t line_mask);                       // IRQ (Level, ActiveLow, Shared)
-    Resources& interrupt(uint32_t gsi);                               // extended: level, active low, shared
-    Resources& memory32(uint32_t start, uint32_t size);               // Memory32Fixed (ReadWrite)
-    Resources& bus_window(uint16_t first, uint16_t last);             // WordBusNumber, producer
-    Resources& io_window(uint16_t first, uint16_t last);              // WordIO, producer, entire range
-    Resources& memory_window32(uint32_t first, uint32_t last);        // DWordMemory, producer, not cacheable
-    Resources& memory_window64(uint64_t first, uint64_t last);        // QWordMemory, producer, cacheable
-    [[nodiscard]] Term term() const;                                  // the buffer, with its end tag
+    Resources& io(uint16_t start, uint8_t count);               // IO (Decode16), fixed
+    Resources& irq(uint8_t line);                               // IRQNoFlags: edge, active high
+    Resources& shared_irqs(uint16_t line_mask);                 // IRQ (Level, ActiveLow, Shared)
+    Resources& interrupt(uint32_t gsi);                         // extended: level, active low, shared
+    Resources& memory32(uint32_t start, uint32_t size);         // Memory32Fixed (ReadWrite)
+    Resources& bus_window(uint16_t first, uint16_t last);       // WordBusNumber, producer
+    Resources& io_window(uint16_t first, uint16_t last);        // WordIO, producer, entire range
+    Resources& memory_window32(uint32_t first, uint32_t last);  // DWordMemory, producer, not cacheable
+    Resources& memory_window64(uint64_t first, uint64_t last);  // QWordMemory, producer, cacheable
+    [[nodiscard]] Term term() const;                            // the buffer, with its end tag
 
   private:
     template <typename T>

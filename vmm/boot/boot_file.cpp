@@ -28,8 +28,9 @@ Result<std::vector<std::byte>> read_boot_file(const std::string& what, const std
         return fail(ErrorKind::invalid_input, "The {} '{}' is empty; choose another file.", what, path);
     }
     if (size > limit) {
-        return fail(ErrorKind::invalid_input, "The {} '{}' has {} MiB, more than the {} MiB that fit; choose another file.",
-                    what, path, size >> 20, limit >> 20);
+        return fail(ErrorKind::invalid_input,
+                    "The {} '{}' has {} MiB, more than the {} MiB that fit; choose another file.", what, path,
+                    size >> 20, limit >> 20);
     }
     std::vector<std::byte> content(size);
     for (size_t done = 0; done < content.size();) {

@@ -22,8 +22,9 @@ class Placer {
     Status put(const std::vector<std::byte>& bytes, uint64_t alignment) {
         const GuestAddress address = next(alignment);
         if (address > m_end || bytes.size() > m_end - address) {
-            return fail(ErrorKind::invalid_input,
-                        "The tables that describe the VM to its kernel do not fit below 1 MiB: give the VM fewer processors.");
+            return fail(
+                ErrorKind::invalid_input,
+                "The tables that describe the VM to its kernel do not fit below 1 MiB: give the VM fewer processors.");
         }
         m_next = address + bytes.size();
         return put_into_ram(m_memory, address, bytes.data(), bytes.size());

@@ -18,12 +18,20 @@ constexpr unsigned k_pirq_lines = 8;
 constexpr uint32_t k_lpc_address = 0x001f'0000;  // _ADR of 00:1f.0
 constexpr uint64_t k_ecam_bytes = 256 << 20;
 
-std::string link_name(unsigned line) { return fmt::format("LNK{:c}", 'A' + static_cast<char>(line)); }
+std::string link_name(unsigned line) {
+    return fmt::format("LNK{:c}", 'A' + static_cast<char>(line));
+}
 // PIRQ route register of a line in the LPC bridge: 0x60-0x63 for A-D, 0x68-0x6b for E-H (ICH9, 13.1.18 and 13.1.20).
-std::string route_name(unsigned line) { return fmt::format("PRQ{:c}", 'A' + static_cast<char>(line)); }
+std::string route_name(unsigned line) {
+    return fmt::format("PRQ{:c}", 'A' + static_cast<char>(line));
+}
 
-Term id(std::string_view eisa) { return name("_HID", eisa_id(eisa)); }
-Term resources(const Resources& content) { return name("_CRS", content.term()); }
+Term id(std::string_view eisa) {
+    return name("_HID", eisa_id(eisa));
+}
+Term resources(const Resources& content) {
+    return name("_CRS", content.term());
+}
 
 // --- interrupt routing (6.2.13 _PRT) -----------------------------------------------------------------------------
 
@@ -61,13 +69,12 @@ Term link_device(unsigned line) {
          name("BUF0", Resources().shared_irqs(0).term()),
          method("_CRS", 0, Serialize::yes,
                 {create_word_field(path("BUF0"), integer(k_mask_offset), "IRQM"), store(integer(0), path("IRQM")),
-                 when(logical_not(disabled),
-                      {shift_left(integer(1), bit_and(route, integer(0xf)), path("IRQM"))}),
+                 when(logical_not(disabled), {shift_left(integer(1), bit_and(route, integer(0xf)), path("IRQM"))}),
                  give_back(path("BUF0"))}),
-         method("_SRS", 1, Serialize::yes,
-                {create_word_field(argument(0), integer(k_mask_offset), "IRQM"),
-                 find_set_right_bit(path("IRQM"), local(0)),
-                 when(local(0), {subtract(local(0), integer(1), route)})})});
+         method(
+             "_SRS", 1, Serialize::yes,
+             {create_word_field(argument(0), integer(k_mask_offset), "IRQM"),
+              find_set_right_bit(path("IRQM"), local(0)), when(local(0), {subtract(local(0), integer(1), route)})})});
 }
 
 // --- the root bridge ---------------------------------------------------------------------------------------------
@@ -97,8 +104,7 @@ Term operating_system_capabilities() {
                    when(equal(argument(0), uuid("33DB4D5B-1FF7-401C-9657-7441C03DD766")),
                         {create_dword_field(argument(3), integer(8), "CDW3"),
                          bit_and(path("CDW3"), integer(k_grantable), path("CDW3"))}),
-                   otherwise({bit_or(path("CDW1"), integer(k_bad_uuid), path("CDW1"))}),
-                   give_back(argument(3))});
+                   otherwise({bit_or(path("CDW1"), integer(k_bad_uuid), path("CDW1"))}), give_back(argument(3))});
 }
 
 // --- ISA devices behind the LPC bridge ---------------------------------------------------------------------------
@@ -112,8 +118,8 @@ Term serial_port(unsigned index) {
 }
 
 Terms keyboard_and_mouse() {
-    return {device("KBD_", {id("PNP0303"), name("_STA", integer(0xf)),
-                            resources(Resources().io(0x60, 1).io(0x64, 1).irq(1))}),
+    return {device("KBD_",
+                   {id("PNP0303"), name("_STA", integer(0xf)), resources(Resources().io(0x60, 1).io(0x64, 1).irq(1))}),
             device("MOU_", {id("PNP0F13"), name("_STA", integer(0xf)), resources(Resources().irq(12))})};
 }
 
@@ -121,13 +127,13 @@ Terms keyboard_and_mouse() {
 Term motherboard_ports(const PlatformDescription& platform) {
     return device("MBIO", {id("PNP0C02"), name("_UID", integer(0)),
                            resources(Resources()
-                                         .io(0x61, 1)      // system control port B
-                                         .io(0x80, 1)      // POST codes
-                                         .io(0x92, 1)      // system control port A
-                                         .io(0xb2, 2)      // APM control and status
-                                         .io(0x402, 1)     // firmware debug text
-                                         .io(0x4d0, 2)     // ELCR
-                                         .io(0x510, 12)    // fw_cfg
+                                         .io(0x61, 1)    // system control port B
+                                         .io(0x80, 1)    // POST codes
+                                         .io(0x92, 1)    // system control port A
+                                         .io(0xb2, 2)    // APM control and status
+                                         .io(0x402, 1)   // firmware debug text
+                                         .io(0x4d0, 2)   // ELCR
+                                         .io(0x510, 12)  // fw_cfg
                                          .io(platform.pm_base, 0x80))});
 }
 
@@ -161,8 +167,12 @@ Term lpc_bridge(const PlatformDescription& platform) {
 }
 
 Term root_bridge(const PlatformDescription& platform) {
-    Terms body{id("PNP0A08"), name("_CID", eisa_id("PNP0A03")), name("_UID", integer(0)),
-               name("_SEG", integer(0)), name("_BBN", integer(0)), root_bridge_windows(platform),
+    Terms body{id("PNP0A08"),
+               name("_CID", eisa_id("PNP0A03")),
+               name("_UID", integer(0)),
+               name("_SEG", integer(0)),
+               name("_BBN", integer(0)),
+               root_bridge_windows(platform),
                operating_system_capabilities()};
     const Terms routing = routing_tables(platform);
     body.insert(body.end(), routing.begin(), routing.end());
@@ -181,7 +191,8 @@ Term motherboard_memory(const PlatformDescription& platform) {
 }
 
 Term hpet() {
-    return device("HPET", {id("PNP0103"), name("_UID", integer(0)), resources(Resources().memory32(k_hpet_base, 0x400))});
+    return device("HPET",
+                  {id("PNP0103"), name("_UID", integer(0)), resources(Resources().memory32(k_hpet_base, 0x400))});
 }
 
 Term processor(unsigned index) {
@@ -204,8 +215,7 @@ std::vector<std::byte> dsdt_code(const PlatformDescription& platform) {
         system_bus.push_back(hpet());
     }
     const Term sleep_type = integer(platform.s5_sleep_type);
-    const Terms code{name("\\PICF", integer(0)),
-                     method("\\_PIC", 1, Serialize::no, {store(argument(0), path("PICF"))}),
+    const Terms code{name("\\PICF", integer(0)), method("\\_PIC", 1, Serialize::no, {store(argument(0), path("PICF"))}),
                      name("\\_S5", package({sleep_type, sleep_type, integer(0), integer(0)})),
                      scope("\\_SB", system_bus)};
     std::vector<std::byte> bytes;

@@ -72,7 +72,8 @@ Status put_into_ram(GuestMemory& memory, GuestAddress address, const void* data,
     return {};
 }
 
-Result<CpuState> protected_mode_entry(GuestMemory& memory, const CpuState& reset_state, GuestAddress gdt, uint32_t entry) {
+Result<CpuState> protected_mode_entry(GuestMemory& memory, const CpuState& reset_state, GuestAddress gdt,
+                                      uint32_t entry) {
     if (const Status put = put_gdt(memory, gdt, k_code32_descriptor); !put) {
         return tl::unexpected(put.error());
     }

@@ -11,7 +11,8 @@ namespace skep {
 inline constexpr uint16_t k_entry_code_selector = 0x10;
 inline constexpr uint16_t k_entry_data_selector = 0x18;
 inline constexpr uint64_t k_entry_gdt_bytes = 32;
-inline constexpr uint64_t k_entry_page_table_bytes = 6 * 4096;  // PML4, PDPT, four page directories: 4 GiB of 2 MiB pages
+inline constexpr uint64_t k_entry_page_table_bytes =
+    6 * 4096;  // PML4, PDPT, four page directories: 4 GiB of 2 MiB pages
 
 // Protected mode, paging off, interrupts off, flat segments from a GDT that is written to `gdt` (k_entry_gdt_bytes).
 [[nodiscard]] Result<CpuState> protected_mode_entry(GuestMemory& memory, const CpuState& reset_state, GuestAddress gdt,

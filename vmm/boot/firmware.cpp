@@ -27,9 +27,10 @@ constexpr size_t k_largest = 16 << 20;  // 0xff000000 up to 4 GiB is the chipset
 
 Status check_image(const std::string& path, std::span<const std::byte> image) {
     if (image.size() % k_granule != 0) {
-        return fail(ErrorKind::invalid_input,
-                    "The firmware '{}' has {} bytes, which is not a multiple of 64 KiB: it is truncated or no PC firmware.",
-                    path, image.size());
+        return fail(
+            ErrorKind::invalid_input,
+            "The firmware '{}' has {} bytes, which is not a multiple of 64 KiB: it is truncated or no PC firmware.",
+            path, image.size());
     }
     // The processor starts 16 bytes before the end: erased flash there is no program.
     const std::span vector = image.last(16);
@@ -37,9 +38,10 @@ Status check_image(const std::string& path, std::span<const std::byte> image) {
         return value == vector.front() && (value == std::byte{0} || value == std::byte{0xff});
     });
     if (erased) {
-        return fail(ErrorKind::invalid_input,
-                    "The firmware '{}' has no code at its end, where a PC starts: choose a BIOS image such as bios-256k.bin.",
-                    path);
+        return fail(
+            ErrorKind::invalid_input,
+            "The firmware '{}' has no code at its end, where a PC starts: choose a BIOS image such as bios-256k.bin.",
+            path);
     }
     return {};
 }
@@ -65,7 +67,9 @@ std::vector<std::byte> boot_order_lines(const std::vector<BootDevice>& order) {
 
 }  // namespace
 
-std::span<const char* const> firmware_search_path() { return k_search_path; }
+std::span<const char* const> firmware_search_path() {
+    return k_search_path;
+}
 
 Result<FirmwareImage> load_firmware(const std::string& path) {
     std::string chosen = path;
@@ -115,8 +119,7 @@ FirmwareConfig firmware_config(const PlatformDescription& platform, const Firmwa
 
     config.files.emplace_back("etc/e820", e820_bytes(firmware_memory_map(platform)));
     config.files.emplace_back("bootorder", boot_order_lines(options.boot_order));
-    config.files.emplace_back("etc/boot-fail-wait",
-                              little_endian(static_cast<uint32_t>(options.boot_fail_wait_ms), 4));
+    config.files.emplace_back("etc/boot-fail-wait", little_endian(static_cast<uint32_t>(options.boot_fail_wait_ms), 4));
     // Sleep states: S5 there (0x80), S3 and S4 not.
     constexpr uint64_t k_system_states = 0x80'02'01'00'00'80;
     config.files.emplace_back("etc/system-states", little_endian(k_system_states, 6));

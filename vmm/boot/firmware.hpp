@@ -42,7 +42,7 @@ struct BootDevice {
 [[nodiscard]] std::string boot_path(const BootDevice& device);
 
 struct FirmwareOptions {
-    std::vector<BootDevice> boot_order;  // first tried first; devices not listed come after
+    std::vector<BootDevice> boot_order;                      // first tried first; devices not listed come after
     enum class Text { screen, serial } text = Text::serial;  // serial: BIOS text and keys on COM1
     enum class Menu { off, ask } menu = Menu::off;           // ask: "press ESC" for 2.5 s
     // After nothing could be booted: wait this long and start over; negative: stay, saying "No bootable device."

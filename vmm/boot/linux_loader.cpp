@@ -78,18 +78,21 @@ struct Kernel {
 Status check_header(const std::string& path, const Kernel& kernel) {
     if (kernel.file.size() < k_header_end || kernel.field<uint32_t>(k_magic) != 0x5372'6448 ||
         kernel.field<uint16_t>(k_boot_flag) != 0xaa55) {
-        return fail(ErrorKind::invalid_input,
-                    "'{}' is not a Linux kernel (no HdrS signature at 0x202); choose a bzImage, usually called vmlinuz.", path);
+        return fail(
+            ErrorKind::invalid_input,
+            "'{}' is not a Linux kernel (no HdrS signature at 0x202); choose a bzImage, usually called vmlinuz.", path);
     }
     const auto version = kernel.field<uint16_t>(k_version);
     if (version < k_oldest_protocol) {
-        return fail(ErrorKind::unsupported,
-                    "The Linux kernel '{}' uses boot protocol {}.{:02}; 2.10 (Linux 2.6.31) or newer is needed: start it "
-                    "from a CD or disk instead.",
-                    path, version >> 8, version & 0xff);
+        return fail(
+            ErrorKind::unsupported,
+            "The Linux kernel '{}' uses boot protocol {}.{:02}; 2.10 (Linux 2.6.31) or newer is needed: start it "
+            "from a CD or disk instead.",
+            path, version >> 8, version & 0xff);
     }
     if ((kernel.field<uint8_t>(k_loadflags) & k_loaded_high) == 0) {
-        return fail(ErrorKind::unsupported, "The Linux kernel '{}' is a zImage, not a bzImage; choose a bzImage.", path);
+        return fail(ErrorKind::unsupported, "The Linux kernel '{}' is a zImage, not a bzImage; choose a bzImage.",
+                    path);
     }
     return {};
 }
@@ -123,13 +126,14 @@ Status place_kernel(GuestMemory& memory, const std::string& path, const Kernel& 
     constexpr GuestAddress k_lowest = 0x10'0000;
     const uint64_t ram = memory.low_ram_bytes();
     if (kernel.load_address < k_lowest || kernel.load_address >= GuestMemory::k_low_ram_limit) {
-        return fail(ErrorKind::invalid_input, "The Linux kernel '{}' asks to be loaded at {:#x}, where a PC has no RAM for it.",
-                    path, kernel.load_address);
+        return fail(ErrorKind::invalid_input,
+                    "The Linux kernel '{}' asks to be loaded at {:#x}, where a PC has no RAM for it.", path,
+                    kernel.load_address);
     }
     if (kernel.load_address + kernel.init_size > ram) {
         return fail(ErrorKind::invalid_input,
-                    "The Linux kernel '{}' needs {} MiB of memory to start; the VM has {} MiB: give it more memory.", path,
-                    ((kernel.load_address + kernel.init_size) >> 20) + 1, memory.ram_bytes() >> 20);
+                    "The Linux kernel '{}' needs {} MiB of memory to start; the VM has {} MiB: give it more memory.",
+                    path, ((kernel.load_address + kernel.init_size) >> 20) + 1, memory.ram_bytes() >> 20);
     }
     return put_into_ram(memory, kernel.load_address, kernel.code.data(), kernel.code.size());
 }
@@ -153,9 +157,10 @@ Result<Placed> place_initrd(GuestMemory& memory, const std::string& path, const 
     }
     const uint64_t size = content->size();
     if (size > room) {
-        return fail(ErrorKind::invalid_input,
-                    "The initrd '{}' has {} MiB, but only {} MiB of the VM's memory are free for it: give the VM more memory.",
-                    path, (size >> 20) + 1, room >> 20);
+        return fail(
+            ErrorKind::invalid_input,
+            "The initrd '{}' has {} MiB, but only {} MiB of the VM's memory are free for it: give the VM more memory.",
+            path, (size >> 20) + 1, room >> 20);
     }
     const GuestAddress start = align_down(align_down(top, k_page_size) - size, k_page_size);
     if (const Status put = put_into_ram(memory, start, content->data(), size); !put) {
@@ -167,8 +172,8 @@ Result<Placed> place_initrd(GuestMemory& memory, const std::string& path, const 
 Status place_command_line(GuestMemory& memory, const Kernel& kernel, const std::string& text) {
     if (text.size() > kernel.command_line_limit) {
         return fail(ErrorKind::invalid_input,
-                    "The kernel command line has {} characters, but this kernel takes at most {}: shorten it.", text.size(),
-                    kernel.command_line_limit);
+                    "The kernel command line has {} characters, but this kernel takes at most {}: shorten it.",
+                    text.size(), kernel.command_line_limit);
     }
     if (text.find('\0') != std::string::npos) {
         return fail(ErrorKind::invalid_input, "The kernel command line contains a NUL character: remove it.");
@@ -190,10 +195,11 @@ std::array<std::byte, k_boot_params_bytes> boot_params(const Kernel& kernel, con
     constexpr uint8_t k_unregistered_loader = 0xff;
     constexpr uint16_t k_video_normal = 0xffff;
     std::array<std::byte, k_boot_params_bytes> params{};
-    // "The end of the setup header is at 0x202 plus the byte at 0x201"; nothing behind edd_mbr_sig_buffer may be written.
+    // "The end of the setup header is at 0x202 plus the byte at 0x201"; nothing behind edd_mbr_sig_buffer may be
+    // written.
     constexpr size_t k_header_limit = 0x290;
-    const size_t header_end = std::min({size_t{0x202} + kernel.field<uint8_t>(k_jump_length), k_header_limit,
-                                        kernel.file.size()});
+    const size_t header_end =
+        std::min({size_t{0x202} + kernel.field<uint8_t>(k_jump_length), k_header_limit, kernel.file.size()});
     std::memcpy(&params[k_header_start], kernel.file.data() + k_header_start, header_end - k_header_start);
     params[k_type_of_loader] = std::byte{k_unregistered_loader};
     store_le(&params[k_vid_mode], k_video_normal);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Starting a Linux bzImage without firmware. After the kernel's Documentation/arch/x86/boot.rst, protocol 2.10 and newer.
+// Starting a Linux bzImage without firmware. After the kernel's Documentation/arch/x86/boot.rst, protocol 2.10 and
+// newer.
 #pragma once
 
 #include <string>
@@ -12,14 +13,14 @@
 namespace skep {
 
 struct LinuxFiles {
-    std::string kernel;        // path of a bzImage
-    std::string initrd;        // path; empty: none
+    std::string kernel;  // path of a bzImage
+    std::string initrd;  // path; empty: none
     std::string command_line;
 };
 
 // Puts kernel, initrd, command line and boot parameters into RAM and gives the boot processor's state: the 64-bit entry
-// where the kernel has one, else the 32-bit entry. `rsdp`: where the ACPI tables were placed (direct_boot.hpp), 0: nowhere.
-// Fails, with a sentence naming the file, when a file is not what it should be or does not fit.
+// where the kernel has one, else the 32-bit entry. `rsdp`: where the ACPI tables were placed (direct_boot.hpp), 0:
+// nowhere. Fails, with a sentence naming the file, when a file is not what it should be or does not fit.
 [[nodiscard]] Result<CpuState> load_linux(GuestMemory& memory, const PlatformDescription& platform,
                                           const LinuxFiles& files, GuestAddress rsdp, const CpuState& reset_state);
 

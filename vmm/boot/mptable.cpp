@@ -32,7 +32,8 @@ class MpTable {
         constexpr uint8_t k_enabled = 1;
         entry(k_io_apic).u8(id).u8(k_io_apic_version).u8(k_enabled).u32(k_io_apic_base);
     }
-    void interrupt(uint8_t entry_type, uint8_t type, uint16_t flags, uint8_t bus, unsigned source, uint8_t apic, unsigned pin) {
+    void interrupt(uint8_t entry_type, uint8_t type, uint16_t flags, uint8_t bus, unsigned source, uint8_t apic,
+                   unsigned pin) {
         entry(entry_type).u8(type).u16(flags).u8(bus).u8(source).u8(apic).u8(pin);
     }
     [[nodiscard]] std::vector<std::byte> finish() {

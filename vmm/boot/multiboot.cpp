@@ -31,10 +31,11 @@ Status place_segment(GuestMemory& memory, const std::string& path, const LoadSeg
     const bool in_base = end <= k_base_memory_end;
     const bool in_extended = segment.address >= k_extended_memory && end <= memory.low_ram_bytes();
     if (!in_base && !in_extended) {
-        return fail(ErrorKind::invalid_input,
-                    "The multiboot kernel '{}' wants to be loaded at {:#x}-{:#x}, where the VM with {} MiB has no RAM for it: "
-                    "give the VM more memory.",
-                    path, segment.address, end, memory.ram_bytes() >> 20);
+        return fail(
+            ErrorKind::invalid_input,
+            "The multiboot kernel '{}' wants to be loaded at {:#x}-{:#x}, where the VM with {} MiB has no RAM for it: "
+            "give the VM more memory.",
+            path, segment.address, end, memory.ram_bytes() >> 20);
     }
     std::byte* to = memory.ram_at(segment.address, segment.size);
     if (to == nullptr) {
@@ -60,9 +61,10 @@ class Information {
             return tl::unexpected(content.error());
         }
         if (m_next > m_memory.low_ram_bytes() || content->size() > m_memory.low_ram_bytes() - m_next) {
-            return fail(ErrorKind::invalid_input,
-                        "The multiboot module '{}' has {} MiB and does not fit into the VM's memory of {} MiB: give it more.",
-                        module.path, (content->size() >> 20) + 1, m_memory.ram_bytes() >> 20);
+            return fail(
+                ErrorKind::invalid_input,
+                "The multiboot module '{}' has {} MiB and does not fit into the VM's memory of {} MiB: give it more.",
+                module.path, (content->size() >> 20) + 1, m_memory.ram_bytes() >> 20);
         }
         if (const Status put = put_into_ram(m_memory, m_next, content->data(), content->size()); !put) {
             return put;
@@ -114,7 +116,8 @@ std::vector<std::byte> memory_map_bytes(const PlatformDescription& platform) {
 
 Result<GuestAddress> Information::finish(const PlatformDescription& platform, const MultibootFiles& files) {
     m_area.zeros(k_information_bytes + k_entry_gdt_bytes);
-    const std::string command_line = files.command_line.empty() ? files.kernel : files.kernel + " " + files.command_line;
+    const std::string command_line =
+        files.command_line.empty() ? files.kernel : files.kernel + " " + files.command_line;
     const uint32_t text = add_text(command_line);
     const uint32_t modules = add_module_list(files);
     const std::vector<std::byte> map = memory_map_bytes(platform);
@@ -151,8 +154,8 @@ Result<GuestAddress> place_kernel(GuestMemory& memory, const std::string& path, 
 Result<CpuState> load_multiboot(GuestMemory& memory, const PlatformDescription& platform, const MultibootFiles& files,
                                 const CpuState& reset_state) {
     if (memory.low_ram_bytes() <= k_extended_memory || files.modules.size() > k_most_modules) {
-        return fail(ErrorKind::invalid_input, "A multiboot kernel needs more than 1 MiB of memory and takes at most {} modules.",
-                    k_most_modules);
+        return fail(ErrorKind::invalid_input,
+                    "A multiboot kernel needs more than 1 MiB of memory and takes at most {} modules.", k_most_modules);
     }
     const Result<std::vector<std::byte>> file = read_boot_file("multiboot kernel", files.kernel, k_largest_file);
     if (!file) {

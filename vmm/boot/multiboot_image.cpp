@@ -26,7 +26,8 @@ std::optional<Header> find_header(std::span<const std::byte> file) {
     const size_t end = std::min(file.size(), k_search_bytes);
     for (size_t at = 0; at + 12 <= end; at += 4) {
         const auto flags = load_le<uint32_t>(&file[at + 4]);
-        if (load_le<uint32_t>(&file[at]) == k_header_magic && k_header_magic + flags + load_le<uint32_t>(&file[at + 8]) == 0) {
+        if (load_le<uint32_t>(&file[at]) == k_header_magic &&
+            k_header_magic + flags + load_le<uint32_t>(&file[at + 8]) == 0) {
             return Header{at, flags};
         }
     }
@@ -34,12 +35,13 @@ std::optional<Header> find_header(std::span<const std::byte> file) {
 }
 
 tl::unexpected<Error> broken(const std::string& path, const char* what) {
-    return fail(ErrorKind::invalid_input, "The multiboot kernel '{}' is damaged or truncated ({}); build or copy it again.",
-                path, what);
+    return fail(ErrorKind::invalid_input,
+                "The multiboot kernel '{}' is damaged or truncated ({}); build or copy it again.", path, what);
 }
 
 // The address fields behind the checksum, "a.out kludge".
-Result<MultibootImage> by_header_addresses(const std::string& path, std::span<const std::byte> file, const Header& header) {
+Result<MultibootImage> by_header_addresses(const std::string& path, std::span<const std::byte> file,
+                                           const Header& header) {
     constexpr size_t k_fields_end = 32;
     if (header.offset + k_fields_end > file.size()) {
         return broken(path, "its header ends behind the file");
@@ -99,10 +101,15 @@ Status add_segment(const std::string& path, std::span<const std::byte> file, std
 
 Result<MultibootImage> by_elf(const std::string& path, std::span<const std::byte> file) {
     constexpr uint8_t k_class_64 = 2, k_little_endian = 1;
-    if (file.size() < k_elf64.header_bytes || std::memcmp(file.data(), "\x7f" "ELF", 4) != 0 ||
+    if (file.size() < k_elf64.header_bytes ||
+        std::memcmp(file.data(),
+                    "\x7f"
+                    "ELF",
+                    4) != 0 ||
         file[5] != std::byte{k_little_endian}) {
-        return fail(ErrorKind::invalid_input,
-                    "The multiboot kernel '{}' is neither ELF nor does its header give load addresses; build it as ELF.", path);
+        return fail(
+            ErrorKind::invalid_input,
+            "The multiboot kernel '{}' is neither ELF nor does its header give load addresses; build it as ELF.", path);
     }
     const ElfLayout& layout = file[4] == std::byte{k_class_64} ? k_elf64 : k_elf32;
     const uint64_t entry = word(file, layout.entry, layout);
@@ -119,7 +126,8 @@ Result<MultibootImage> by_elf(const std::string& path, std::span<const std::byte
     MultibootImage image;
     image.entry = static_cast<uint32_t>(entry);
     for (size_t i = 0; i < count; ++i) {
-        const Status added = add_segment(path, file, file.subspan(table + i * entry_bytes, layout.ph_bytes), layout, image);
+        const Status added =
+            add_segment(path, file, file.subspan(table + i * entry_bytes, layout.ph_bytes), layout, image);
         if (!added) {
             return tl::unexpected(added.error());
         }
@@ -136,12 +144,14 @@ Result<MultibootImage> parse_multiboot_image(const std::string& path, std::span<
     const std::optional<Header> header = find_header(file);
     if (!header) {
         return fail(ErrorKind::invalid_input,
-                    "'{}' is not a multiboot kernel (no multiboot header in its first 8 KiB); choose another file.", path);
+                    "'{}' is not a multiboot kernel (no multiboot header in its first 8 KiB); choose another file.",
+                    path);
     }
     if ((header->flags & 0xffff & ~k_known_required_flags) != 0) {
-        return fail(ErrorKind::unsupported,
-                    "The multiboot kernel '{}' requires features that are not known here (flags {:#x}); it cannot be started.",
-                    path, header->flags & 0xffff);
+        return fail(
+            ErrorKind::unsupported,
+            "The multiboot kernel '{}' requires features that are not known here (flags {:#x}); it cannot be started.",
+            path, header->flags & 0xffff);
     }
     return (header->flags & k_flag_addresses) != 0 ? by_header_addresses(path, file, *header) : by_elf(path, file);
 }

@@ -16,7 +16,9 @@ constexpr size_t k_name_bytes = 56;
 constexpr uint32_t k_allocate = 1, k_add_pointer = 2, k_add_checksum = 3;
 constexpr uint8_t k_zone_high = 1, k_zone_f_segment = 2;
 
-std::string_view file_of(Blob blob) { return blob == Blob::rsdp ? k_rsdp_file : k_tables_file; }
+std::string_view file_of(Blob blob) {
+    return blob == Blob::rsdp ? k_rsdp_file : k_tables_file;
+}
 
 class Script {
   public:

@@ -27,7 +27,8 @@ Result<FileSource> FileSource::open(const std::string& path) {
             return fail(ErrorKind::not_found, "There is no file '{}'; choose another one.", path);
         }
         if (errno == EACCES) {
-            return fail(ErrorKind::permission, "You may not read '{}'; change its permissions or choose another file.", path);
+            return fail(ErrorKind::permission, "You may not read '{}'; change its permissions or choose another file.",
+                        path);
         }
         return fail_errno(errno, fmt::format("Opening '{}'", path));
     }

@@ -21,7 +21,9 @@ constexpr unsigned k_most_path_parts = 8;
 
 using Sector = std::array<std::byte, k_sector>;
 
-uint8_t byte_at(std::span<const std::byte> bytes, size_t offset) { return std::to_integer<uint8_t>(bytes[offset]); }
+uint8_t byte_at(std::span<const std::byte> bytes, size_t offset) {
+    return std::to_integer<uint8_t>(bytes[offset]);
+}
 
 std::string printable(std::span<const std::byte> bytes) {
     std::string text;
@@ -98,7 +100,8 @@ void read_boot_record(const ByteSource& source, const Sector& sector, IsoVolume&
 
 std::string lower(std::string_view text) {
     std::string out(text);
-    std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::transform(out.begin(), out.end(), out.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     return out;
 }
 
@@ -147,7 +150,8 @@ bool names_match(const std::string& wanted, std::span<const std::byte> record) {
     return plain == wanted || plain == mangled;
 }
 
-std::optional<IsoExtent> find_in_directory(const ByteSource& source, const IsoExtent& directory, const std::string& name) {
+std::optional<IsoExtent> find_in_directory(const ByteSource& source, const IsoExtent& directory,
+                                           const std::string& name) {
     constexpr size_t k_shortest_record = 34;
     const size_t size = std::min<size_t>(directory.size, k_most_directory_bytes);
     const auto content = source.read_block(directory.offset, size);

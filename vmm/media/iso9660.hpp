@@ -24,15 +24,16 @@ struct IsoVolume {
     std::string application_id;  // bytes 574..701, likewise
     uint64_t volume_bytes = 0;   // what the volume says it has
     IsoExtent root;
-    bool boots_bios = false;     // El Torito entry for x86 BIOS
-    bool boots_uefi = false;     // ... for EFI
+    bool boots_bios = false;  // El Torito entry for x86 BIOS
+    bool boots_uefi = false;  // ... for EFI
 };
 
 // Nothing when there is no primary volume descriptor at sector 16 or behind.
 [[nodiscard]] std::optional<IsoVolume> read_iso_volume(const ByteSource& source);
 
 // "casper/vmlinuz": upper and lower case are the same; without Rock Ridge names ".disk" is found as "_DISK".
-[[nodiscard]] std::optional<IsoExtent> find_in_iso(const ByteSource& source, const IsoVolume& volume, std::string_view path);
+[[nodiscard]] std::optional<IsoExtent> find_in_iso(const ByteSource& source, const IsoVolume& volume,
+                                                   std::string_view path);
 // Up to `limit` bytes of a file's start as printable text (newlines kept); empty when it cannot be read.
 [[nodiscard]] std::string read_iso_text(const ByteSource& source, const IsoExtent& file, size_t limit);
 

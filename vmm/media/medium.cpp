@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Kinds by their magic numbers: qcow2 (QEMU docs/interop/qcow2.txt), VMDK (VMware Virtual Disk Format 5.0), VDI, VHD
-// (Microsoft VHD specification), bzImage (Linux boot protocol), ELF, Multiboot 0.6.96, MBR and GPT (UEFI 2.9, chapter 5).
+// (Microsoft VHD specification), bzImage (Linux boot protocol), ELF, Multiboot 0.6.96, MBR and GPT (UEFI 2.9, chapter
+// 5).
 #include "vmm/media/medium.hpp"
 
 #include <fmt/format.h>
@@ -21,7 +22,9 @@ namespace {
 constexpr size_t k_start_bytes = 8192;  // a multiboot header lies within the first 8 KiB
 constexpr size_t k_boot_sector = 512;
 
-std::string file_name(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
+std::string file_name(const std::string& path) {
+    return path.substr(path.find_last_of('/') + 1);
+}
 
 std::string stem(const std::string& path) {
     const std::string name = file_name(path);
@@ -191,8 +194,8 @@ OsGuess recognise_iso(const ByteSource& source, const IsoVolume& volume, const s
 std::string iso_problem(const ByteSource& source, const IsoVolume& volume, const MediumInfo& info) {
     const std::string name = file_name(info.path);
     if (volume.volume_bytes > info.file_bytes) {
-        return fmt::format("'{}' is truncated: it has {} MiB of the {} MiB that the CD should have; download it again.", name,
-                           info.file_bytes >> 20, (volume.volume_bytes + (1 << 20) - 1) >> 20);
+        return fmt::format("'{}' is truncated: it has {} MiB of the {} MiB that the CD should have; download it again.",
+                           name, info.file_bytes >> 20, (volume.volume_bytes + (1 << 20) - 1) >> 20);
     }
     const bool for_arm = find_in_iso(source, volume, "EFI/BOOT/BOOTAA64.EFI").has_value() &&
                          !find_in_iso(source, volume, "EFI/BOOT/BOOTX64.EFI").has_value();
@@ -200,12 +203,12 @@ std::string iso_problem(const ByteSource& source, const IsoVolume& volume, const
         return fmt::format("'{}' is made for ARM computers; download the one for amd64 (x86_64).", name);
     }
     if (!info.boots_bios && !info.boots_uefi) {
-        return fmt::format("'{}' is a CD image without a boot loader: a VM cannot start from it; choose an installer's image.",
-                           name);
+        return fmt::format(
+            "'{}' is a CD image without a boot loader: a VM cannot start from it; choose an installer's image.", name);
     }
     if (!info.boots_bios) {
-        return fmt::format("'{}' starts only on computers with UEFI firmware, and this VM has a BIOS; choose another image.",
-                           name);
+        return fmt::format(
+            "'{}' starts only on computers with UEFI firmware, and this VM has a BIOS; choose another image.", name);
     }
     return {};
 }
@@ -237,19 +240,23 @@ void inspect_other(const ByteSource& source, const Start& start, MediumInfo& inf
         info.os.confidence = Confidence::guess;
     } else if (is_multiboot(start)) {
         info.kind = MediumKind::multiboot_kernel;
-    } else if (start.holds(0, "\x7f" "ELF")) {
+    } else if (start.holds(0,
+                           "\x7f"
+                           "ELF")) {
         info.kind = MediumKind::elf;
-        info.problem = fmt::format("'{}' is a program or kernel without a multiboot header: a VM cannot start it; choose a "
-                                   "bzImage (vmlinuz), a multiboot kernel or a CD image.",
-                                   file_name(info.path));
+        info.problem = fmt::format(
+            "'{}' is a program or kernel without a multiboot header: a VM cannot start it; choose a "
+            "bzImage (vmlinuz), a multiboot kernel or a CD image.",
+            file_name(info.path));
     } else {
         info.boots_bios = partitioning.boots_bios;
         info.boots_uefi = partitioning.boots_uefi;
         info.hybrid = false;
         if (!partitioning.boots_bios && !partitioning.boots_uefi) {
-            info.problem = fmt::format("'{}' is no CD image and has no boot loader: a VM cannot start from it; choose an "
-                                       "installer's image.",
-                                       file_name(info.path));
+            info.problem = fmt::format(
+                "'{}' is no CD image and has no boot loader: a VM cannot start from it; choose an "
+                "installer's image.",
+                file_name(info.path));
         }
     }
 }

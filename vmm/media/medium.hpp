@@ -10,8 +10,8 @@
 namespace skep {
 
 enum class MediumKind {
-    iso,               // ISO 9660 (a CD or DVD, perhaps hybrid)
-    raw_disk,          // starts with an MBR or GPT, or is of unknown content
+    iso,       // ISO 9660 (a CD or DVD, perhaps hybrid)
+    raw_disk,  // starts with an MBR or GPT, or is of unknown content
     qcow2,
     vmdk,
     vdi,
@@ -31,8 +31,8 @@ enum class Confidence {
 
 // What is on the medium, and what a new VM for it should be like.
 struct OsGuess {
-    std::string id;            // "debian12", as in osinfo-db where that knows it; empty when nothing was recognised
-    std::string name;          // "Debian 12 (network installer)"
+    std::string id;    // "debian12", as in osinfo-db where that knows it; empty when nothing was recognised
+    std::string name;  // "Debian 12 (network installer)"
     Confidence confidence = Confidence::none;
     unsigned memory_mib = 2048;
     unsigned disk_gib = 20;
@@ -50,14 +50,15 @@ struct MediumInfo {
     std::string volume_id;       // ISO only, trailing blanks removed; printable ASCII
     bool boots_bios = false;
     bool boots_uefi = false;
-    bool hybrid = false;         // an ISO that is also a disk image
+    bool hybrid = false;  // an ISO that is also a disk image
     OsGuess os;
-    // One sentence when the medium is readable but will not start a VM (truncated, not bootable); empty when all is well.
+    // One sentence when the medium is readable but will not start a VM (truncated, not bootable); empty when all is
+    // well.
     std::string problem;
 };
 
-// Reads at most a few hundred kilobytes of the file; never more, whatever the file says. Any thread; blocks on the disk.
-// Fails (missing, directory, no permission, empty, unreadable) with a sentence that names the file.
+// Reads at most a few hundred kilobytes of the file; never more, whatever the file says. Any thread; blocks on the
+// disk. Fails (missing, directory, no permission, empty, unreadable) with a sentence that names the file.
 [[nodiscard]] Result<MediumInfo> inspect_medium(const std::string& path);
 
 // The same over bytes that were opened already; `path` is only named in sentences and, as a last resort, recognised.

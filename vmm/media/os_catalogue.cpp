@@ -38,6 +38,7 @@ constexpr auto k_rescue = Purpose::rescue;
 constexpr auto k_install = Purpose::install;
 
 // The first entry whose words are all there wins, so the particular comes before the general.
+// clang-format off: one system a line
 constexpr Entry k_catalogue[] = {
     // Debian and what is made of it
     {"=d live", "debian", "Debian", k_major, 2048, 20, 2, k_live, "live"},
@@ -123,6 +124,7 @@ constexpr Entry k_catalogue[] = {
     {"ipxe", "ipxe", "iPXE", k_none, 512, 0, 1, k_rescue},
     {"grub rescue", "grub", "GRUB rescue disk", k_none, 256, 0, 1, k_rescue},
 };
+// clang-format on
 
 // Runs of letters, digits and dots, in lower case: "x86_64" stays together, so that its digits are no version.
 std::vector<std::string> words_of(std::string_view text) {

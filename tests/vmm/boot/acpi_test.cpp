@@ -199,7 +199,8 @@ TEST_F(Disassembly, dsdt_disassembles_and_compiles_back_to_the_same_bytes) {
     for (const unsigned cpus : {1u, 255u}) {
         const auto dsdt = walk(relocated(build_tables(platform_with(cpus)), k_base)).at("DSDT");
         const std::string source = check(dsdt, "dsdt");
-        for (const char* wanted : {"PNP0A08", "Device (COM4)", "ACPI0007", "PNP0103", "\\_S5", "_PRT", "Device (LNKH)"}) {
+        for (const char* wanted :
+             {"PNP0A08", "Device (COM4)", "ACPI0007", "PNP0103", "\\_S5", "_PRT", "Device (LNKH)"}) {
             EXPECT_NE(source.find(wanted), std::string::npos) << wanted;
         }
         std::ifstream again(folder / "dsdt-again.aml", std::ios::binary);

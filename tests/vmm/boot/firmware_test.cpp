@@ -95,8 +95,8 @@ TEST(SmbiosTest, structures_are_chained_with_their_lengths_and_strings) {
         platform.uuid[i] = static_cast<uint8_t>(i);
     }
     const Smbios smbios = build_smbios(platform);
-    const std::map<unsigned, unsigned> k_lengths{{0, 0x1a}, {1, 0x1b}, {2, 0x0f}, {3, 0x16},  {4, 0x30},
-                                                 {16, 0x17}, {17, 0x28}, {19, 0x1f}, {32, 11}, {127, 4}};
+    const std::map<unsigned, unsigned> k_lengths{{0, 0x1a},  {1, 0x1b},  {2, 0x0f},  {3, 0x16}, {4, 0x30},
+                                                 {16, 0x17}, {17, 0x28}, {19, 0x1f}, {32, 11},  {127, 4}};
     std::map<unsigned, unsigned> seen;
     size_t at = 0;
     while (at < smbios.tables.size()) {

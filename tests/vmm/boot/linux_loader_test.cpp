@@ -40,7 +40,8 @@ struct LinuxLoader : testing::Test {
     PlatformDescription platform;
 
     void SetUp() override { platform.low_ram_bytes = memory->low_ram_bytes(); }
-    Result<CpuState> load(const std::string& kernel, const std::string& initrd = {}, const std::string& line = "quiet") {
+    Result<CpuState> load(const std::string& kernel, const std::string& initrd = {},
+                          const std::string& line = "quiet") {
         LinuxFiles files{.kernel = folder.write("vmlinuz", kernel), .initrd = {}, .command_line = line};
         if (!initrd.empty()) {
             files.initrd = folder.write("initrd", initrd);
@@ -123,7 +124,8 @@ TEST_F(LinuxLoader, kernel_without_64_bit_entry_starts_in_protected_mode) {
 }
 
 TEST_F(LinuxLoader, files_that_are_no_kernel_are_refused) {
-    EXPECT_NE(refusal(std::string(4096, 'x')).find("is not a Linux kernel (no HdrS signature at 0x202)"), std::string::npos);
+    EXPECT_NE(refusal(std::string(4096, 'x')).find("is not a Linux kernel (no HdrS signature at 0x202)"),
+              std::string::npos);
     EXPECT_NE(refusal("short").find("not a Linux kernel"), std::string::npos);
     std::string old = bzimage("K");
     store_le<uint16_t>(&old[0x206], 0x203);
@@ -138,7 +140,8 @@ TEST_F(LinuxLoader, files_that_are_no_kernel_are_refused) {
 }
 
 TEST_F(LinuxLoader, hostile_addresses_are_refused) {
-    for (const uint64_t address : {uint64_t{0}, uint64_t{0x9000}, uint64_t{0x8000'0000}, ~uint64_t{0}, ~uint64_t{0} - 4096}) {
+    for (const uint64_t address :
+         {uint64_t{0}, uint64_t{0x9000}, uint64_t{0x8000'0000}, ~uint64_t{0}, ~uint64_t{0} - 4096}) {
         std::string kernel = bzimage("K");
         store_le<uint64_t>(&kernel[0x258], address);
         EXPECT_NE(refusal(kernel).find("asks to be loaded"), std::string::npos) << address;

@@ -23,7 +23,9 @@ void put_header(std::string& file, size_t at, uint32_t flags) {
 // ELF32 with one segment: 16 bytes "KERNELKERNELKERN" at `address`, 4096 bytes in memory.
 std::string elf32(uint32_t address, uint32_t flags = 3) {
     std::string file(0x1000, '\0');
-    file.replace(0, 7, "\x7f" "ELF\1\1\1");
+    file.replace(0, 7,
+                 "\x7f"
+                 "ELF\1\1\1");
     store_le<uint32_t>(&file[24], address + 4);
     store_le<uint32_t>(&file[28], 52);
     store_le<uint16_t>(&file[42], 32);
@@ -127,7 +129,7 @@ TEST_F(Multiboot, files_that_are_no_kernel_are_refused) {
 }
 
 TEST_F(Multiboot, hostile_segments_are_refused) {
-    EXPECT_NE(refusal(elf32(0x9'f000)).find("has no RAM"), std::string::npos);   // runs into the EBDA
+    EXPECT_NE(refusal(elf32(0x9'f000)).find("has no RAM"), std::string::npos);  // runs into the EBDA
     EXPECT_NE(refusal(elf32(0xb'8000)).find("has no RAM"), std::string::npos);
     EXPECT_NE(refusal(elf32(0xffff'f800)).find("above 4 GiB"), std::string::npos);
     EXPECT_NE(refusal(elf32(8 * k_mib)).find("more memory"), std::string::npos);

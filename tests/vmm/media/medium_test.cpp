@@ -80,7 +80,8 @@ TEST(Medium, disk_info_file_is_read_when_the_volume_id_says_nothing) {
 }
 
 TEST(Medium, tree_gives_a_guess_when_nothing_else_does) {
-    const MediumInfo info = inspect(TinyIso("CUSTOM").boot_bios().file("CASPER", "casper", "VMLINUZ.;1", "", "x").image());
+    const MediumInfo info =
+        inspect(TinyIso("CUSTOM").boot_bios().file("CASPER", "casper", "VMLINUZ.;1", "", "x").image());
     EXPECT_EQ(info.os.confidence, Confidence::guess);
     EXPECT_EQ(info.os.name, "Linux of the Ubuntu family");
 }
@@ -141,7 +142,9 @@ TEST(Medium, kernels_are_known_by_header) {
     kernel.replace(0x202, 4, "HdrS");
     EXPECT_EQ(inspect(kernel).kind, MediumKind::linux_kernel);
     std::string elf(4096, '\0');
-    elf.replace(0, 4, "\x7f" "ELF");
+    elf.replace(0, 4,
+                "\x7f"
+                "ELF");
     EXPECT_EQ(inspect(elf).kind, MediumKind::elf);
     EXPECT_FALSE(inspect(elf).problem.empty());
     store_le<uint32_t>(&elf[0x400], 0x1bad'b002);
@@ -162,7 +165,8 @@ TEST(Medium, short_files_of_every_length_do_no_harm) {
 
 TEST(Medium, random_damage_does_no_harm) {
     std::mt19937 random(1);
-    const std::string good = TinyIso("X").boot_bios().boot_uefi().file("ISOLINUX", "isolinux", "A.;1", "a", "text").image();
+    const std::string good =
+        TinyIso("X").boot_bios().boot_uefi().file("ISOLINUX", "isolinux", "A.;1", "a", "text").image();
     for (int round = 0; round < 3000; ++round) {
         std::string image = good;
         for (int i = 0; i < 12; ++i) {
@@ -232,8 +236,10 @@ TEST_F(MediumFile, cd_made_by_xorriso_is_read) {
     std::ofstream(root + "/.disk/info") << "Debian GNU/Linux 13.1.0 \"Trixie\" - Official amd64 NETINST";
     std::ofstream(root + "/isolinux/isolinux.bin") << std::string(4096, 'b');
     const std::string iso = folder / "made.iso";
-    const std::string command = "xorriso -as mkisofs -quiet -R -V CUSTOM -b isolinux/isolinux.bin -c isolinux/boot.cat "
-                                "-no-emul-boot -boot-load-size 4 -o " + iso + " " + root + " >/dev/null 2>&1";
+    const std::string command =
+        "xorriso -as mkisofs -quiet -R -V CUSTOM -b isolinux/isolinux.bin -c isolinux/boot.cat "
+        "-no-emul-boot -boot-load-size 4 -o " +
+        iso + " " + root + " >/dev/null 2>&1";
     ASSERT_EQ(std::system(command.c_str()), 0);
     const auto info = inspect_medium(iso);
     ASSERT_TRUE(info) << info.error().message;

@@ -59,7 +59,8 @@ class TinyIso {
     static void put(std::string& out, size_t sector, const std::string& bytes) {
         out.replace(sector * k_sector, bytes.size(), bytes);
     }
-    static std::string record(char flags, const std::string& name, const std::string& rock_ridge, size_t sector, size_t size) {
+    static std::string record(char flags, const std::string& name, const std::string& rock_ridge, size_t sector,
+                              size_t size) {
         std::string bytes(33, '\0');
         store_le<uint32_t>(&bytes[2], static_cast<uint32_t>(sector));
         store_le<uint32_t>(&bytes[10], static_cast<uint32_t>(size));
