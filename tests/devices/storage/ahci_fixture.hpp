@@ -13,21 +13,28 @@
 namespace skep::test {
 
 struct AhciMachine : FakeMachine {
-    static constexpr uint64_t k_disk_size = 8 << 20;
+    static constexpr uint64_t k_disk_size = 2 << 20;
     static constexpr uint64_t k_cd_size = 300 * 2048;
 
-    AhciMachine() : bus(context) {
+    enum class Content { pattern, zeros };
+
+    explicit AhciMachine(Content content = Content::pattern) : bus(context) {
         context.pci = &bus;
+        if (content == Content::pattern) {
+            fill();
+        }
+        ahci = std::make_unique<AhciController>(context);
+        ahci->attach_disk(0, disk, {"SERIAL7", "Skep Disk"});
+        ahci->attach_cd(1, medium);
+        ahci->reset();
+    }
+    void fill() {
         for (size_t i = 0; i < disk->data.size(); ++i) {
             disk->data[i] = static_cast<uint8_t>(i / 512 * 3 + i);
         }
         for (size_t i = 0; i < medium->data.size(); ++i) {
             medium->data[i] = static_cast<uint8_t>(i / 2048 + i * 5);
         }
-        ahci = std::make_unique<AhciController>(context);
-        ahci->attach_disk(0, disk, {"SERIAL7", "Skep Disk"});
-        ahci->attach_cd(1, medium);
-        ahci->reset();
     }
     [[nodiscard]] std::vector<std::byte> saved() const {
         StateWriter writer;
