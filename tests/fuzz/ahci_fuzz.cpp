@@ -11,6 +11,7 @@
 //   5 run     {count:1}                          lets the host finish requests
 //   6 fault   {operation:1, status:1}
 //   7 reset   8 save and load   9 pause and resume   10 config write {offset:1, value:4}   11 change the CD   12 retry
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -24,9 +25,22 @@ namespace {
 
 using fuzz::Input;
 
+constexpr uint64_t k_disk_size = 64 << 10;
+constexpr uint64_t k_medium_size = 64 << 10;
+
 class Session {
   public:
-    Session() {
+    // One machine for all inputs (making one costs more than running most of them), as new for each.
+    explicit Session(AhciMachine& machine) : m_machine(machine) {
+        machine.ahci->reset();
+        std::fill(machine.memory->ram().begin(), machine.memory->ram().end(), std::byte{});
+        machine.disk = std::make_shared<MemoryBlock>(k_disk_size);
+        machine.medium = std::make_shared<MemoryBlock>(k_medium_size, 2048, true);
+        machine.ahci->attach_disk(0, machine.disk, {"S", "M"});
+        machine.ahci->attach_cd(1, machine.medium);
+        machine.ahci->reset();
+        machine.msis.messages.clear();
+        machine.requests.requests.clear();
         m_disk.start();
         m_cd.start_port();
     }
@@ -127,7 +141,7 @@ class Session {
         }
     }
 
-    AhciMachine m_machine{AhciMachine::Content::zeros};
+    AhciMachine& m_machine;
     AhciDriver m_disk{m_machine, m_machine.bus, 0};
     AhciDriver m_cd{m_machine, m_machine.bus, 1, 0x90000};
     bool m_with_medium = true;
@@ -138,7 +152,8 @@ class Session {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     skep::set_log_level(skep::LogLevel::error);
-    skep::test::Session session;
+    static skep::test::AhciMachine machine(skep::test::AhciMachine::Content::zeros);
+    skep::test::Session session(machine);
     skep::fuzz::Input input(data, size);
     while (!input.empty()) {
         session.step(input);
