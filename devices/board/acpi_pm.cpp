@@ -70,7 +70,9 @@ void AcpiPm::set_base(uint16_t base, bool enabled) {
     }
 }
 
-uint64_t AcpiPm::timer() const { return ticks_of(m_clock.now(), k_timer_hertz); }
+uint64_t AcpiPm::timer() const {
+    return ticks_of(m_clock.now(), k_timer_hertz);
+}
 
 void AcpiPm::note_timer() {
     const uint64_t toggles = timer() >> 23;
@@ -148,17 +150,26 @@ void AcpiPm::write_byte(unsigned offset, uint8_t value) {
         return;  // read-only
     }
     switch (offset) {
-        case k_pm1_en: reg = value & 0x21; break;
-        case k_pm1_en + 1: reg = value & 0x45; break;
-        case k_pm1_cnt: reg = value & 0x03; break;  // SCI_EN, BM_RLD; GBL_RLS is write-only
+        case k_pm1_en:
+            reg = value & 0x21;
+            break;
+        case k_pm1_en + 1:
+            reg = value & 0x45;
+            break;
+        case k_pm1_cnt:
+            reg = value & 0x03;
+            break;  // SCI_EN, BM_RLD; GBL_RLS is write-only
         case k_pm1_cnt + 1:
             reg = value & 0x1c;  // SLP_TYP; SLP_EN reads as zero
             if ((value & k_slp_en_high) != 0) {
                 sleep();
             }
             break;
-        case k_smi_en: reg = value | k_smi_en_preset; break;
-        default: reg = value;
+        case k_smi_en:
+            reg = value | k_smi_en_preset;
+            break;
+        default:
+            reg = value;
     }
 }
 

@@ -28,7 +28,7 @@ class AcpiPm final : public Device, public IoHandler {
 
     // PMBASE (a multiple of 128) and ACPI_EN of the LPC bridge. Any thread.
     void set_base(uint16_t base, bool enabled);
-    void press_power_button();  // any thread
+    void press_power_button();        // any thread
     void raise_gpe(unsigned number);  // 0..63: sets the status bit; any thread
 
   private:

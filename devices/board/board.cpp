@@ -50,8 +50,9 @@ struct Q35Board::Parts {
         }
         bus.attach(ioapic);
         for (unsigned index = 0; index < std::min<size_t>(config.serial_count, k_serial_bases.size()); ++index) {
-            serials.push_back(std::make_unique<Serial>(ports, clock, IrqLine(router, IrqRouter::k_input_serial + index),
-                                                       SerialConfig{index, k_serial_bases[index], config.serial[index]}));
+            serials.push_back(
+                std::make_unique<Serial>(ports, clock, IrqLine(router, IrqRouter::k_input_serial + index),
+                                         SerialConfig{index, k_serial_bases[index], config.serial[index]}));
         }
         if (config.debug_exit) {
             debug_exit = std::make_unique<DebugExit>(ports, machine);
@@ -94,11 +95,17 @@ Q35Board::Q35Board(GuestMemory& memory, IoSpace& ports, IoSpace& mmio, Clock& cl
 
 Q35Board::~Q35Board() = default;
 
-IrqSink& Q35Board::gsi() { return m_parts->router; }
+IrqSink& Q35Board::gsi() {
+    return m_parts->router;
+}
 
-MsiSink& Q35Board::msi() { return m_parts->bus; }
+MsiSink& Q35Board::msi() {
+    return m_parts->bus;
+}
 
-LocalInterruptController& Q35Board::local_apic(unsigned cpu) { return *m_parts->lapics.at(cpu); }
+LocalInterruptController& Q35Board::local_apic(unsigned cpu) {
+    return *m_parts->lapics.at(cpu);
+}
 
 DeviceContext Q35Board::context(PciBus* pci) {
     return {m_memory, m_ports, m_mmio, m_clock, gsi(), msi(), m_machine, pci};
@@ -125,16 +132,28 @@ void Q35Board::set_pirq_route(unsigned index, std::optional<unsigned> isa_irq) {
     m_parts->router.set_pirq_route(index, isa_irq);
 }
 
-void Q35Board::set_pm_base(uint16_t base, bool enabled) { m_parts->acpi_pm.set_base(base, enabled); }
+void Q35Board::set_pm_base(uint16_t base, bool enabled) {
+    m_parts->acpi_pm.set_base(base, enabled);
+}
 
-void Q35Board::press_power_button() { m_parts->acpi_pm.press_power_button(); }
+void Q35Board::press_power_button() {
+    m_parts->acpi_pm.press_power_button();
+}
 
-void Q35Board::key(std::span<const uint8_t> set1) { m_parts->i8042.key(set1); }
+void Q35Board::key(std::span<const uint8_t> set1) {
+    m_parts->i8042.key(set1);
+}
 
-AcpiPm& Q35Board::pm() { return m_parts->acpi_pm; }
+AcpiPm& Q35Board::pm() {
+    return m_parts->acpi_pm;
+}
 
-I8042& Q35Board::keyboard_controller() { return m_parts->i8042; }
+I8042& Q35Board::keyboard_controller() {
+    return m_parts->i8042;
+}
 
-Rtc& Q35Board::rtc() { return m_parts->rtc; }
+Rtc& Q35Board::rtc() {
+    return m_parts->rtc;
+}
 
 }  // namespace skep

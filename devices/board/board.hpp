@@ -22,10 +22,10 @@ class I8042;
 class Rtc;
 
 struct BoardConfig {
-    unsigned cpu_count = 1;       // 1..255
-    uint64_t low_ram_bytes = 0;   // RAM from address 0, for the CMOS
-    uint64_t high_ram_bytes = 0;  // RAM from 4 GiB
-    unsigned serial_count = 4;    // COM1..; 0..4
+    unsigned cpu_count = 1;                // 1..255
+    uint64_t low_ram_bytes = 0;            // RAM from address 0, for the CMOS
+    uint64_t high_ram_bytes = 0;           // RAM from 4 GiB
+    unsigned serial_count = 4;             // COM1..; 0..4
     std::array<CharBackend*, 4> serial{};  // null: nothing is plugged in
     CharBackend* debug_console = nullptr;  // bytes of port 0x402, besides the log
     bool debug_exit = false;               // isa-debug-exit at port 0xf4
@@ -33,7 +33,8 @@ struct BoardConfig {
 
 class Q35Board {
   public:
-    // Wires everything and claims ports and windows. All references outlive the board. Call reset of devices() before use.
+    // Wires everything and claims ports and windows. All references outlive the board. Call reset of devices() before
+    // use.
     Q35Board(GuestMemory& memory, IoSpace& ports, IoSpace& mmio, Clock& clock, MachineRequests& machine,
              ProcessorSignals& signals, const BoardConfig& config);
     ~Q35Board();

@@ -5,10 +5,12 @@ namespace skep {
 namespace {
 
 constexpr int64_t k_day = 86'400;
-constexpr int64_t k_days_of_era = 146'097;           // 400 years
+constexpr int64_t k_days_of_era = 146'097;  // 400 years
 constexpr int64_t k_days_from_march_0_to_1970 = 719'468;
 
-int64_t floor_divide(int64_t value, int64_t by) { return value / by - (value % by < 0 ? 1 : 0); }
+int64_t floor_divide(int64_t value, int64_t by) {
+    return value / by - (value % by < 0 ? 1 : 0);
+}
 
 // Years counted from 1 March, so that the leap day is the last of its year.
 int64_t days_from_civil(int64_t year, int64_t month, int64_t day) {

@@ -30,7 +30,9 @@ void DebugConsole::flush_line() {
     }
 }
 
-uint64_t DebugConsole::io_read(uint64_t /*offset*/, unsigned /*size*/) { return k_present; }
+uint64_t DebugConsole::io_read(uint64_t /*offset*/, unsigned /*size*/) {
+    return k_present;
+}
 
 void DebugConsole::io_write(uint64_t /*offset*/, unsigned /*size*/, uint64_t value) {
     const auto byte = static_cast<std::byte>(value);
@@ -66,7 +68,9 @@ DebugExit::DebugExit(IoSpace& ports, MachineRequests& machine) : m_machine(machi
     m_claim = ports.claim({.start = 0xf4, .size = 4, .max_width = 4}, *this, m_gate);
 }
 
-uint64_t DebugExit::io_read(uint64_t /*offset*/, unsigned size) { return all_ones(size); }
+uint64_t DebugExit::io_read(uint64_t /*offset*/, unsigned size) {
+    return all_ones(size);
+}
 
 void DebugExit::io_write(uint64_t offset, unsigned /*size*/, uint64_t value) {
     if (offset == 0) {
@@ -74,8 +78,12 @@ void DebugExit::io_write(uint64_t offset, unsigned /*size*/, uint64_t value) {
     }
 }
 
-void DebugExit::save(StateWriter& writer) const { writer.section(name(), k_state_version); }
+void DebugExit::save(StateWriter& writer) const {
+    writer.section(name(), k_state_version);
+}
 
-void DebugExit::load(StateReader& reader) { reader.section(name(), k_state_version); }
+void DebugExit::load(StateReader& reader) {
+    reader.section(name(), k_state_version);
+}
 
 }  // namespace skep

@@ -40,9 +40,12 @@ uint8_t Dma8237::read(Controller& controller, unsigned reg) {
         return static_cast<uint8_t>(controller.high_next ? value : value >> 8);
     }
     switch (reg) {
-        case k_command_or_status: return 0;  // nothing requested, nothing finished
-        case k_all_masks: return static_cast<uint8_t>(0xf0 | controller.mask);
-        default: return 0;
+        case k_command_or_status:
+            return 0;  // nothing requested, nothing finished
+        case k_all_masks:
+            return static_cast<uint8_t>(0xf0 | controller.mask);
+        default:
+            return 0;
     }
 }
 
@@ -50,25 +53,37 @@ void Dma8237::write(Controller& controller, unsigned reg, uint8_t value) {
     if (reg < 8) {
         uint16_t& counter = controller.counters[reg];
         controller.high_next = !controller.high_next;
-        counter = static_cast<uint16_t>(controller.high_next ? (counter & 0xff00) | value : (counter & 0x00ff) | value << 8);
+        counter =
+            static_cast<uint16_t>(controller.high_next ? (counter & 0xff00) | value : (counter & 0x00ff) | value << 8);
         return;
     }
     const auto channel = static_cast<uint8_t>(1U << (value & 3));
     switch (reg) {
-        case k_command_or_status: controller.command = value; break;
+        case k_command_or_status:
+            controller.command = value;
+            break;
         case k_request:
-            controller.request = static_cast<uint8_t>((value & 4) != 0 ? controller.request | channel
-                                                                       : controller.request & ~channel);
+            controller.request =
+                static_cast<uint8_t>((value & 4) != 0 ? controller.request | channel : controller.request & ~channel);
             break;
         case k_single_mask:
             controller.mask =
                 static_cast<uint8_t>((value & 4) != 0 ? controller.mask | channel : controller.mask & ~channel);
             break;
-        case k_mode: controller.modes[value & 3] = value; break;
-        case k_clear_byte_pointer: controller.high_next = false; break;
-        case k_master_clear: controller = Controller(); break;
-        case k_clear_mask: controller.mask = 0; break;
-        default: controller.mask = value & 0x0f;
+        case k_mode:
+            controller.modes[value & 3] = value;
+            break;
+        case k_clear_byte_pointer:
+            controller.high_next = false;
+            break;
+        case k_master_clear:
+            controller = Controller();
+            break;
+        case k_clear_mask:
+            controller.mask = 0;
+            break;
+        default:
+            controller.mask = value & 0x0f;
     }
 }
 

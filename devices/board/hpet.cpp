@@ -26,7 +26,7 @@ constexpr uint64_t k_interrupt_enable = bit(2);
 constexpr uint64_t k_periodic = bit(3);
 constexpr uint64_t k_set_value = bit(6);
 constexpr uint64_t k_32_bits = bit(8);
-constexpr uint64_t k_writable = 0x3f4e;                        // and bit 6, which does not stay
+constexpr uint64_t k_writable = 0x3f4e;                           // and bit 6, which does not stay
 constexpr uint64_t k_timer_capabilities = 0x00f0'0000'0000'0030;  // GSI 20..23, 64 bits, periodic
 
 }  // namespace
@@ -48,7 +48,9 @@ void Hpet::reset() {
     schedule();
 }
 
-uint64_t Hpet::counter() const { return enabled() ? ticks() + m_counter : m_counter; }
+uint64_t Hpet::counter() const {
+    return enabled() ? ticks() + m_counter : m_counter;
+}
 
 // --- registers -----------------------------------------------------------------------------------
 
@@ -65,11 +67,16 @@ void Hpet::io_write(uint64_t offset, unsigned size, uint64_t value) {
 
 uint64_t Hpet::read_register(uint64_t offset) const {
     switch (offset) {
-        case k_reg_capabilities: return k_capabilities;
-        case k_reg_configuration: return m_configuration;
-        case k_reg_status: return m_status;
-        case k_reg_counter: return counter();
-        default: break;
+        case k_reg_capabilities:
+            return k_capabilities;
+        case k_reg_configuration:
+            return m_configuration;
+        case k_reg_status:
+            return m_status;
+        case k_reg_counter:
+            return counter();
+        default:
+            break;
     }
     const uint64_t index = (offset - k_reg_timers) / k_timer_stride;
     if (offset < k_reg_timers || index >= k_timers) {
@@ -78,15 +85,20 @@ uint64_t Hpet::read_register(uint64_t offset) const {
     const Comparator& timer = m_timers[index];
     const bool narrow = (timer.configuration & k_32_bits) != 0;
     switch (offset % k_timer_stride) {
-        case 0x00: return k_timer_capabilities | timer.configuration;
-        case 0x08: return narrow ? bits(timer.value, 0, 32) : timer.value;
-        default: return 0;
+        case 0x00:
+            return k_timer_capabilities | timer.configuration;
+        case 0x08:
+            return narrow ? bits(timer.value, 0, 32) : timer.value;
+        default:
+            return 0;
     }
 }
 
 void Hpet::write_register(uint64_t offset, uint64_t value, uint64_t mask) {
     switch (offset) {
-        case k_reg_configuration: write_configuration((m_configuration & ~mask) | (value & mask)); return;
+        case k_reg_configuration:
+            write_configuration((m_configuration & ~mask) | (value & mask));
+            return;
         case k_reg_status:
             m_status &= ~(value & mask);
             drive_lines();
@@ -96,7 +108,8 @@ void Hpet::write_register(uint64_t offset, uint64_t value, uint64_t mask) {
                 m_counter = (m_counter & ~mask) | (value & mask);
             }
             return;
-        default: break;
+        default:
+            break;
     }
     const uint64_t index = (offset - k_reg_timers) / k_timer_stride;
     if (offset >= k_reg_timers && index < k_timers) {
@@ -226,7 +239,8 @@ unsigned Hpet::line_of(unsigned index) const {
     if (legacy() && index < 2) {
         return index == 0 ? IrqRouter::k_input_hpet_timer0 : IrqRouter::k_input_hpet_timer1;
     }
-    return IrqRouter::k_input_hpet + static_cast<unsigned>(bits(m_timers[index].configuration, 9, 5)) % IrqRouter::k_gsi_count;
+    return IrqRouter::k_input_hpet +
+           static_cast<unsigned>(bits(m_timers[index].configuration, 9, 5)) % IrqRouter::k_gsi_count;
 }
 
 void Hpet::fire(unsigned index) {

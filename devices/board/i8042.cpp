@@ -130,28 +130,49 @@ void I8042::command(uint8_t value) {
         return;
     }
     switch (value) {
-        case 0x20: answer(m_configuration); break;
-        case 0x60:   // write the configuration
-        case 0xd1:   // write the output port
-        case 0xd2:   // write the buffer as if from the keyboard
-        case 0xd3:   // ... from the mouse
-        case 0xd4:   // write to the mouse
+        case 0x20:
+            answer(m_configuration);
+            break;
+        case 0x60:  // write the configuration
+        case 0xd1:  // write the output port
+        case 0xd2:  // write the buffer as if from the keyboard
+        case 0xd3:  // ... from the mouse
+        case 0xd4:  // write to the mouse
             m_awaiting = value;
             break;
-        case 0xa7: m_configuration |= k_mouse_disabled; break;
-        case 0xa8: m_configuration &= static_cast<uint8_t>(~k_mouse_disabled); break;
-        case 0xa9: answer(0x00); break;  // mouse interface test
+        case 0xa7:
+            m_configuration |= k_mouse_disabled;
+            break;
+        case 0xa8:
+            m_configuration &= static_cast<uint8_t>(~k_mouse_disabled);
+            break;
+        case 0xa9:
+            answer(0x00);
+            break;  // mouse interface test
         case 0xaa:
             m_status |= k_system;
             answer(0x55);
             break;
-        case 0xab: answer(0x00); break;  // keyboard interface test
-        case 0xad: m_configuration |= k_keyboard_disabled; break;
-        case 0xae: m_configuration &= static_cast<uint8_t>(~k_keyboard_disabled); break;
-        case 0xc0: answer(0x80); break;  // input port: not locked
-        case 0xd0: answer(output_port()); break;
-        case 0xe0: answer(0x00); break;  // test inputs
-        default: break;                  // A20 (0xdd, 0xdf) is always on; others do nothing
+        case 0xab:
+            answer(0x00);
+            break;  // keyboard interface test
+        case 0xad:
+            m_configuration |= k_keyboard_disabled;
+            break;
+        case 0xae:
+            m_configuration &= static_cast<uint8_t>(~k_keyboard_disabled);
+            break;
+        case 0xc0:
+            answer(0x80);
+            break;  // input port: not locked
+        case 0xd0:
+            answer(output_port());
+            break;
+        case 0xe0:
+            answer(0x00);
+            break;  // test inputs
+        default:
+            break;  // A20 (0xdd, 0xdf) is always on; others do nothing
     }
     poll_devices();
 }
@@ -166,9 +187,15 @@ void I8042::write_data(uint8_t value) {
             m_status = static_cast<uint8_t>((m_status & ~k_system) | (value & k_system_flag));
             update_irqs();
             break;
-        case 0xd1: write_output_port(value); break;
-        case 0xd2: give(Source::keyboard, value); break;
-        case 0xd3: give(Source::mouse, value); break;
+        case 0xd1:
+            write_output_port(value);
+            break;
+        case 0xd2:
+            give(Source::keyboard, value);
+            break;
+        case 0xd3:
+            give(Source::mouse, value);
+            break;
         case 0xd4:
             m_configuration &= static_cast<uint8_t>(~k_mouse_disabled);
             m_mouse.receive(value);
@@ -181,9 +208,13 @@ void I8042::write_data(uint8_t value) {
     poll_devices();
 }
 
-uint64_t I8042::io_read(uint64_t /*offset*/, unsigned /*size*/) { return read_data(); }
+uint64_t I8042::io_read(uint64_t /*offset*/, unsigned /*size*/) {
+    return read_data();
+}
 
-void I8042::io_write(uint64_t /*offset*/, unsigned /*size*/, uint64_t value) { write_data(static_cast<uint8_t>(value)); }
+void I8042::io_write(uint64_t /*offset*/, unsigned /*size*/, uint64_t value) {
+    write_data(static_cast<uint8_t>(value));
+}
 
 void I8042::key(std::span<const uint8_t> set1) {
     const std::lock_guard lock(m_gate);

@@ -42,9 +42,9 @@ class I8042 final : public Device, public IoHandler {
     void command(uint8_t value);
     void write_output_port(uint8_t value);
     [[nodiscard]] uint8_t output_port() const;
-    void give(Source source, uint8_t byte);      // fills the output buffer
+    void give(Source source, uint8_t byte);  // fills the output buffer
     void answer(uint8_t byte) { give(Source::keyboard, byte); }
-    void poll_devices();                         // moves the next byte of a device into the buffer, if it is free
+    void poll_devices();                          // moves the next byte of a device into the buffer, if it is free
     [[nodiscard]] bool translate(uint8_t& byte);  // false: nothing to hand over yet
     void update_irqs();
 
@@ -57,8 +57,8 @@ class I8042 final : public Device, public IoHandler {
     uint8_t m_status = 0;
     uint8_t m_output = 0;
     uint8_t m_configuration = 0;
-    uint8_t m_awaiting = 0;          // the controller command whose argument comes next through port 0x60
-    bool m_release_prefix = false;   // translation has swallowed an 0xf0
+    uint8_t m_awaiting = 0;         // the controller command whose argument comes next through port 0x60
+    bool m_release_prefix = false;  // translation has swallowed an 0xf0
     CommandPort m_command_port{*this};
     IoClaim m_claims[2];
 };

@@ -38,27 +38,40 @@ void IoApic::reset() {
 
 uint64_t IoApic::io_read(uint64_t offset, unsigned /*size*/) {
     switch (offset) {
-        case k_reg_select: return m_select;
-        case k_reg_data: return read_data();
-        default: return 0;
+        case k_reg_select:
+            return m_select;
+        case k_reg_data:
+            return read_data();
+        default:
+            return 0;
     }
 }
 
 void IoApic::io_write(uint64_t offset, unsigned /*size*/, uint64_t value) {
     switch (offset) {
-        case k_reg_select: m_select = static_cast<uint8_t>(value); break;
-        case k_reg_data: write_data(static_cast<uint32_t>(value)); break;
-        case k_reg_eoi: complete(static_cast<uint8_t>(value)); break;
-        default: break;
+        case k_reg_select:
+            m_select = static_cast<uint8_t>(value);
+            break;
+        case k_reg_data:
+            write_data(static_cast<uint32_t>(value));
+            break;
+        case k_reg_eoi:
+            complete(static_cast<uint8_t>(value));
+            break;
+        default:
+            break;
     }
 }
 
 uint32_t IoApic::read_data() const {
     switch (m_select) {
         case 0:
-        case 2: return m_id;  // arbitration id follows the id
-        case 1: return k_version;
-        default: break;
+        case 2:
+            return m_id;  // arbitration id follows the id
+        case 1:
+            return k_version;
+        default:
+            break;
     }
     const unsigned index = m_select - 0x10U;
     if (m_select < 0x10 || index >= 2 * k_pins) {

@@ -25,8 +25,8 @@ class IoApic final : public Device, public IoHandler, public EoiListener {
     uint64_t io_read(uint64_t offset, unsigned size) override;
     void io_write(uint64_t offset, unsigned size, uint64_t value) override;
 
-    void set_pin(unsigned pin, bool level);           // any thread
-    void end_of_interrupt(uint8_t vector) override;   // any thread, no local APIC's lock held
+    void set_pin(unsigned pin, bool level);          // any thread
+    void end_of_interrupt(uint8_t vector) override;  // any thread, no local APIC's lock held
 
   private:
     void write_entry(unsigned index, uint32_t value);
@@ -40,7 +40,7 @@ class IoApic final : public Device, public IoHandler, public EoiListener {
     uint8_t m_select = 0;
     uint32_t m_id = 0;
     std::array<uint64_t, k_pins> m_entries{};
-    uint32_t m_levels = 0;   // of the pins
+    uint32_t m_levels = 0;  // of the pins
     IoClaim m_claim;
 };
 

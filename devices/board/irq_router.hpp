@@ -26,8 +26,8 @@ class IrqRouter final : public Device, public IrqSink {
         k_input_rtc = 25,
         k_input_hpet_timer0 = 26,
         k_input_hpet_timer1 = 27,
-        k_input_serial = 28,       // + n: COM1..COM4, IRQ 4, 3, 4, 3
-        k_input_hpet = 32,         // + GSI: HPET comparators routed to the IO-APIC
+        k_input_serial = 28,  // + n: COM1..COM4, IRQ 4, 3, 4, 3
+        k_input_hpet = 32,    // + GSI: HPET comparators routed to the IO-APIC
         k_input_count = 32 + k_gsi_count,
     };
 

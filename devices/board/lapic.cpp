@@ -19,7 +19,9 @@ constexpr uint64_t k_base_bootstrap = bit(8);
 constexpr uint64_t k_base_x2apic = bit(10);
 constexpr uint64_t k_base_enabled = bit(11);
 
-DeliveryMode lvt_mode(uint32_t lvt) { return static_cast<DeliveryMode>(bits(lvt, 8, 3)); }
+DeliveryMode lvt_mode(uint32_t lvt) {
+    return static_cast<DeliveryMode>(bits(lvt, 8, 3));
+}
 
 }  // namespace
 
@@ -140,7 +142,9 @@ void LocalApic::deliver(const ApicMessage& message) {
             refresh(effects);
             break;
         }
-        case DeliveryMode::nmi: effects.nmi = true; break;
+        case DeliveryMode::nmi:
+            effects.nmi = true;
+            break;
         case DeliveryMode::init: {
             {
                 const std::lock_guard lock(m_mutex);
@@ -149,9 +153,12 @@ void LocalApic::deliver(const ApicMessage& message) {
             m_signals.init(m_cpu);
             break;
         }
-        case DeliveryMode::startup: m_signals.startup(m_cpu, message.vector); break;
+        case DeliveryMode::startup:
+            m_signals.startup(m_cpu, message.vector);
+            break;
         case DeliveryMode::smi:
-        case DeliveryMode::reserved: break;
+        case DeliveryMode::reserved:
+            break;
     }
     perform(effects);
 }
@@ -238,7 +245,9 @@ bool LocalApic::ext_int_wired() const {
     return (lvt & k_lvt_masked) == 0 && lvt_mode(lvt) == DeliveryMode::ext_int;
 }
 
-bool LocalApic::ext_int_waiting() const { return m_ext_int_message || (m_lint0_level && ext_int_wired()); }
+bool LocalApic::ext_int_waiting() const {
+    return m_ext_int_message || (m_lint0_level && ext_int_wired());
+}
 
 void LocalApic::refresh(Effects& effects) {
     const uint8_t priority = processor_priority();

@@ -60,8 +60,10 @@ bool is_readable_x2apic(uint32_t number) {
         case k_icr_low:
         case k_initial_count:
         case k_current_count:
-        case k_divide: return true;
-        default: return (number >= k_isr && number < k_error_status) || (number >= k_lvt_first && number <= k_lvt_last);
+        case k_divide:
+            return true;
+        default:
+            return (number >= k_isr && number < k_error_status) || (number >= k_lvt_first && number <= k_lvt_last);
     }
 }
 
@@ -142,12 +144,21 @@ bool LocalApic::write_x2apic(uint32_t number, uint64_t value, Effects& effects) 
     uint64_t writable = 0;
     switch (number) {
         case k_task_priority:
-        case k_self_ipi: writable = 0xff; break;
-        case k_spurious: writable = 0x3ff; break;
-        case k_initial_count: writable = 0xffff'ffff; break;
-        case k_divide: writable = 0xb; break;
+        case k_self_ipi:
+            writable = 0xff;
+            break;
+        case k_spurious:
+            writable = 0x3ff;
+            break;
+        case k_initial_count:
+            writable = 0xffff'ffff;
+            break;
+        case k_divide:
+            writable = 0xb;
+            break;
         case k_eoi:
-        case k_error_status: break;  // only zero
+        case k_error_status:
+            break;  // only zero
         default:
             if (!lvt) {
                 return false;  // read-only or no register
@@ -216,23 +227,40 @@ uint32_t LocalApic::read_register(uint32_t number, Effects& effects) {
         return m_lvt[number - k_lvt_first];
     }
     switch (number) {
-        case k_id: return m_mode.load() == Mode::x2apic ? m_cpu : m_cpu << 24;
-        case k_version: return k_version_value;
-        case k_task_priority: return m_tpr;
-        case k_arbitration_priority: return m_arbitration.load();
-        case k_processor_priority: return processor_priority();
+        case k_id:
+            return m_mode.load() == Mode::x2apic ? m_cpu : m_cpu << 24;
+        case k_version:
+            return k_version_value;
+        case k_task_priority:
+            return m_tpr;
+        case k_arbitration_priority:
+            return m_arbitration.load();
+        case k_processor_priority:
+            return processor_priority();
         case k_eoi:
-        case k_remote_read: return 0;
-        case k_logical_destination: return m_ldr.load();
-        case k_destination_format: return m_dfr.load();
-        case k_spurious: return m_spurious;
-        case k_error_status: return m_esr;
-        case k_icr_low: return static_cast<uint32_t>(m_icr);
-        case k_icr_high: return static_cast<uint32_t>(m_icr >> 32);
-        case k_initial_count: return m_timer.initial_count();
-        case k_current_count: return m_timer.current_count();
-        case k_divide: return m_timer.divide();
-        default: report_error(k_esr_illegal_register, effects); return 0;
+        case k_remote_read:
+            return 0;
+        case k_logical_destination:
+            return m_ldr.load();
+        case k_destination_format:
+            return m_dfr.load();
+        case k_spurious:
+            return m_spurious;
+        case k_error_status:
+            return m_esr;
+        case k_icr_low:
+            return static_cast<uint32_t>(m_icr);
+        case k_icr_high:
+            return static_cast<uint32_t>(m_icr >> 32);
+        case k_initial_count:
+            return m_timer.initial_count();
+        case k_current_count:
+            return m_timer.current_count();
+        case k_divide:
+            return m_timer.divide();
+        default:
+            report_error(k_esr_illegal_register, effects);
+            return 0;
     }
 }
 
@@ -246,9 +274,15 @@ void LocalApic::write_register(uint32_t number, uint32_t value, Effects& effects
             m_tpr = value & 0xff;
             refresh(effects);
             break;
-        case k_eoi: write_eoi(effects); break;
-        case k_logical_destination: m_ldr = value & 0xff00'0000; break;
-        case k_destination_format: m_dfr = value | 0x0fff'ffff; break;
+        case k_eoi:
+            write_eoi(effects);
+            break;
+        case k_logical_destination:
+            m_ldr = value & 0xff00'0000;
+            break;
+        case k_destination_format:
+            m_dfr = value | 0x0fff'ffff;
+            break;
         case k_spurious:
             write_spurious(value);
             refresh(effects);
@@ -261,15 +295,23 @@ void LocalApic::write_register(uint32_t number, uint32_t value, Effects& effects
             m_icr = (m_icr & ~uint64_t{0xffff'ffff}) | (value & k_icr_writable);
             effects.ipi = m_icr;
             break;
-        case k_icr_high: m_icr = (m_icr & 0xffff'ffff) | uint64_t{value & 0xff00'0000} << 32; break;
-        case k_initial_count: m_timer.set_initial_count(value); break;
-        case k_divide: m_timer.set_divide(value); break;
+        case k_icr_high:
+            m_icr = (m_icr & 0xffff'ffff) | uint64_t{value & 0xff00'0000} << 32;
+            break;
+        case k_initial_count:
+            m_timer.set_initial_count(value);
+            break;
+        case k_divide:
+            m_timer.set_divide(value);
+            break;
         case k_id:  // read-only, as in every processor since Nehalem
         case k_version:
         case k_arbitration_priority:
         case k_processor_priority:
-        case k_current_count: break;
-        default: report_error(k_esr_illegal_register, effects);
+        case k_current_count:
+            break;
+        default:
+            report_error(k_esr_illegal_register, effects);
     }
 }
 
@@ -322,14 +364,20 @@ void LocalApic::send_ipi(uint64_t icr) {
         return;
     }
     switch (bits(icr, 18, 2)) {
-        case 0: m_bus.send(message); break;
+        case 0:
+            m_bus.send(message);
+            break;
         case 1:
             if (message.delivery_mode == DeliveryMode::fixed) {
                 deliver(message);
             }
             break;
-        case 2: m_bus.send_to_all(message, nullptr); break;
-        default: m_bus.send_to_all(message, this); break;
+        case 2:
+            m_bus.send_to_all(message, nullptr);
+            break;
+        default:
+            m_bus.send_to_all(message, this);
+            break;
     }
 }
 

@@ -128,13 +128,16 @@ void Pic8259::write(unsigned offset, uint8_t value) {
             m_vector_base = value & 0xf8;
             m_next_icw = m_single ? (m_wants_icw4 ? 4 : 0) : 3;
             break;
-        case 3: m_next_icw = m_wants_icw4 ? 4 : 0; break;  // the cascade is wired to input 2
+        case 3:
+            m_next_icw = m_wants_icw4 ? 4 : 0;
+            break;  // the cascade is wired to input 2
         case 4:
             m_auto_eoi = (value & 0x02) != 0;
             m_special_fully_nested = (value & 0x10) != 0;
             m_next_icw = 0;
             break;
-        default: m_imr = value;  // OCW1
+        default:
+            m_imr = value;  // OCW1
     }
 }
 
@@ -159,8 +162,12 @@ void Pic8259::write_ocw2(uint8_t value) {
     const unsigned input = value & 7;
     const int served = highest_ranked(m_isr);
     switch (value >> 5) {
-        case 0: m_rotate_on_auto_eoi = false; break;
-        case 4: m_rotate_on_auto_eoi = true; break;
+        case 0:
+            m_rotate_on_auto_eoi = false;
+            break;
+        case 4:
+            m_rotate_on_auto_eoi = true;
+            break;
         case 1:  // non-specific EOI
         case 5:  // and rotate
             if (served >= 0) {
@@ -177,8 +184,11 @@ void Pic8259::write_ocw2(uint8_t value) {
                 m_lowest = static_cast<uint8_t>(input);
             }
             break;
-        case 6: m_lowest = static_cast<uint8_t>(input); break;
-        default: break;  // no operation
+        case 6:
+            m_lowest = static_cast<uint8_t>(input);
+            break;
+        default:
+            break;  // no operation
     }
 }
 
@@ -283,9 +293,12 @@ uint64_t Pic::io_read(uint64_t offset, unsigned /*size*/) {
             update();
             return value;
         }
-        case 4: return m_master.level_triggered();
-        case 5: return m_slave.level_triggered();
-        default: return 0xff;
+        case 4:
+            return m_master.level_triggered();
+        case 5:
+            return m_slave.level_triggered();
+        default:
+            return 0xff;
     }
 }
 
@@ -293,16 +306,23 @@ void Pic::io_write(uint64_t offset, unsigned /*size*/, uint64_t value) {
     const auto byte = static_cast<uint8_t>(value);
     switch (offset) {
         case 0:
-        case 1: m_master.write(static_cast<unsigned>(offset), byte); break;
+        case 1:
+            m_master.write(static_cast<unsigned>(offset), byte);
+            break;
         case 2:
         case 3:
             m_slave.write(static_cast<unsigned>(offset - 2), byte);
             // What was blocked by the slave's own EOI may be requested anew: an edge for the master.
             m_master.set_input(k_cascade, false);
             break;
-        case 4: m_master.set_level_triggered(byte); break;
-        case 5: m_slave.set_level_triggered(byte); break;
-        default: break;
+        case 4:
+            m_master.set_level_triggered(byte);
+            break;
+        case 5:
+            m_slave.set_level_triggered(byte);
+            break;
+        default:
+            break;
     }
     update();
 }

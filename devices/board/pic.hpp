@@ -47,8 +47,8 @@ class Pic8259 {
     uint8_t m_isr = 0;
     uint8_t m_imr = 0;
     uint8_t m_vector_base = 0;
-    uint8_t m_lowest = 7;     // the input of lowest priority
-    uint8_t m_next_icw = 0;   // 2..4 while initialising, else 0
+    uint8_t m_lowest = 7;    // the input of lowest priority
+    uint8_t m_next_icw = 0;  // 2..4 while initialising, else 0
     bool m_wants_icw4 = false;
     bool m_single = false;
     bool m_level_mode = false;  // ICW1 LTIM

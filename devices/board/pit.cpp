@@ -71,8 +71,12 @@ void PitChannel::write_control(uint8_t value, uint64_t /*now*/) {
 
 void PitChannel::write(uint8_t value, uint64_t now) {
     switch (m_access) {
-        case k_low: load_count(value, now); break;
-        case k_high: load_count(static_cast<uint16_t>(value << 8), now); break;
+        case k_low:
+            load_count(value, now);
+            break;
+        case k_high:
+            load_count(static_cast<uint16_t>(value << 8), now);
+            break;
         default:
             if (m_write_high_next) {
                 m_write_high_next = false;
@@ -175,11 +179,16 @@ bool PitChannel::output(uint64_t now) const {
         count = m_next_count;
     }
     switch (m_mode) {
-        case 0: return gone >= count;
-        case 1: return !m_running || gone >= count;
-        case 2: return !m_running || gone % count != count - 1;
-        case 3: return !m_running || gone % count < (count + 1) / 2;
-        default: return !m_running || gone != count;  // a strobe of one clock
+        case 0:
+            return gone >= count;
+        case 1:
+            return !m_running || gone >= count;
+        case 2:
+            return !m_running || gone % count != count - 1;
+        case 3:
+            return !m_running || gone % count < (count + 1) / 2;
+        default:
+            return !m_running || gone != count;  // a strobe of one clock
     }
 }
 
@@ -274,7 +283,9 @@ Pit::Pit(IoSpace& ports, Clock& clock, IrqLine irq0) : m_clock(clock), m_irq(irq
     Pit::reset();
 }
 
-uint64_t Pit::now() const { return ticks_of(m_clock.now(), k_hertz); }
+uint64_t Pit::now() const {
+    return ticks_of(m_clock.now(), k_hertz);
+}
 
 void Pit::reset() {
     const std::lock_guard lock(m_gate);

@@ -77,7 +77,9 @@ class Pit final : public Device, public IoHandler {
     struct ControlPort final : IoHandler {  // 0x61
         explicit ControlPort(Pit& pit) : owner(pit) {}
         uint64_t io_read(uint64_t, unsigned) override { return owner.read_control_port(); }
-        void io_write(uint64_t, unsigned, uint64_t value) override { owner.write_control_port(static_cast<uint8_t>(value)); }
+        void io_write(uint64_t, unsigned, uint64_t value) override {
+            owner.write_control_port(static_cast<uint8_t>(value));
+        }
         Pit& owner;
     };
     [[nodiscard]] uint64_t now() const;
@@ -91,12 +93,12 @@ class Pit final : public Device, public IoHandler {
     mutable IoGate m_gate;
     IrqLine m_irq;
     std::array<PitChannel, 3> m_channels;
-    uint8_t m_control_port = 0;       // bits 0..3 of port 0x61
+    uint8_t m_control_port = 0;  // bits 0..3 of port 0x61
     bool m_event_wanted = false;
-    uint64_t m_event = 0;             // tick of channel 0's next event
+    uint64_t m_event = 0;  // tick of channel 0's next event
     ControlPort m_control_handler{*this};
     std::array<IoClaim, 2> m_claims;
-    std::unique_ptr<Timer> m_timer;   // last: its callback uses the rest
+    std::unique_ptr<Timer> m_timer;  // last: its callback uses the rest
 };
 
 }  // namespace skep

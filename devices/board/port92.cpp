@@ -25,7 +25,9 @@ void Port92::reset() {
     m_reset_control = 0;
 }
 
-uint64_t Port92::io_read(uint64_t /*offset*/, unsigned /*size*/) { return m_port92; }
+uint64_t Port92::io_read(uint64_t /*offset*/, unsigned /*size*/) {
+    return m_port92;
+}
 
 void Port92::io_write(uint64_t /*offset*/, unsigned /*size*/, uint64_t value) {
     const bool rising = (value & k_init_now) != 0 && (m_port92 & k_init_now) == 0;

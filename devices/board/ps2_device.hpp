@@ -59,7 +59,7 @@ class Ps2Output {
 class Ps2Device {
   public:
     virtual ~Ps2Device() = default;
-    virtual void reset() = 0;               // power-on, without the self test's answer
+    virtual void reset() = 0;                // power-on, without the self test's answer
     virtual void receive(uint8_t byte) = 0;  // from the host: a command or its argument
     [[nodiscard]] bool has_data() const { return m_output.has_data(); }
     uint8_t take() { return m_output.take(); }

@@ -43,9 +43,9 @@ constexpr Set3Code k_plain_set3[] = {
     {0x45, 0x76}, {0x46, 0x5f}, {0x4a, 0x84}, {0x4e, 0x7c}, {0x56, 0x13}, {0x57, 0x56}, {0x58, 0x5e},
 };
 constexpr Set3Code k_extended_set3[] = {
-    {0x1c, 0x79}, {0x1d, 0x58}, {0x35, 0x4a}, {0x37, 0x57}, {0x38, 0x39}, {0x47, 0x6e}, {0x48, 0x63}, {0x49, 0x6f},
-    {0x4b, 0x61}, {0x4d, 0x6a}, {0x4f, 0x65}, {0x50, 0x60}, {0x51, 0x6d}, {0x52, 0x67}, {0x53, 0x64}, {0x5b, 0x8b},
-    {0x5c, 0x8c}, {0x5d, 0x8d},
+    {0x1c, 0x79}, {0x1d, 0x58}, {0x35, 0x4a}, {0x37, 0x57}, {0x38, 0x39}, {0x47, 0x6e},
+    {0x48, 0x63}, {0x49, 0x6f}, {0x4b, 0x61}, {0x4d, 0x6a}, {0x4f, 0x65}, {0x50, 0x60},
+    {0x51, 0x6d}, {0x52, 0x67}, {0x53, 0x64}, {0x5b, 0x8b}, {0x5c, 0x8c}, {0x5d, 0x8d},
 };
 
 uint8_t set3_of_set1(uint8_t prefix, uint8_t make) {
@@ -63,9 +63,12 @@ uint8_t set3_of_set1(uint8_t prefix, uint8_t make) {
 
 uint8_t set1_of_set2(uint8_t code) {
     switch (code) {
-        case 0x83: return 0x41;
-        case 0x84: return 0x54;
-        default: return code < 0x80 ? k_set2_to_set1[code] : code;
+        case 0x83:
+            return 0x41;
+        case 0x84:
+            return 0x54;
+        default:
+            return code < 0x80 ? k_set2_to_set1[code] : code;
     }
 }
 
@@ -79,7 +82,9 @@ void Ps2Keyboard::reset() {
     m_scanning = true;
 }
 
-void Ps2Keyboard::set_defaults() { m_set = 2; }
+void Ps2Keyboard::set_defaults() {
+    m_set = 2;
+}
 
 void Ps2Keyboard::receive(uint8_t byte) {
     // Every command byte is >= 0xed, no argument is: a command in an argument's place starts anew.
@@ -102,8 +107,12 @@ void Ps2Keyboard::command(uint8_t byte) {
             m_awaiting = byte;
             m_output.answer({k_ack});
             break;
-        case 0xee: m_output.answer({0xee}); break;
-        case 0xf2: m_output.answer({k_ack, 0xab, 0x83}); break;
+        case 0xee:
+            m_output.answer({0xee});
+            break;
+        case 0xf2:
+            m_output.answer({k_ack, 0xab, 0x83});
+            break;
         case 0xf4:
             m_output.clear_events();
             m_scanning = true;
@@ -119,13 +128,18 @@ void Ps2Keyboard::command(uint8_t byte) {
         case 0xf7:
         case 0xf8:
         case 0xf9:
-        case 0xfa: m_output.answer({k_ack}); break;  // types of all keys
-        case 0xfe: m_output.answer({m_output.last()}); break;
+        case 0xfa:
+            m_output.answer({k_ack});
+            break;  // types of all keys
+        case 0xfe:
+            m_output.answer({m_output.last()});
+            break;
         case 0xff:
             reset();
             m_output.answer({k_ack, k_self_test_passed});
             break;
-        default: m_output.answer({k_resend});
+        default:
+            m_output.answer({k_resend});
     }
 }
 

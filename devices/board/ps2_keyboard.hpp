@@ -32,8 +32,8 @@ class Ps2Keyboard final : public Ps2Device {
     bool m_scanning = true;
     uint8_t m_set = 2;
     uint8_t m_leds = 0;
-    uint8_t m_awaiting = 0;  // the command whose argument comes next
-    uint8_t m_prefix = 0;    // 0xe0 or 0xe1 typed, its code not yet
+    uint8_t m_awaiting = 0;     // the command whose argument comes next
+    uint8_t m_prefix = 0;       // 0xe0 or 0xe1 typed, its code not yet
     uint8_t m_pause_bytes = 0;  // codes still to come after 0xe1
 };
 

@@ -50,20 +50,27 @@ void Ps2Mouse::receive(uint8_t byte) {
 
 void Ps2Mouse::command(uint8_t byte) {
     switch (byte) {
-        case 0xe6: m_double_scale = false; break;
-        case 0xe7: m_double_scale = true; break;
+        case 0xe6:
+            m_double_scale = false;
+            break;
+        case 0xe7:
+            m_double_scale = true;
+            break;
         case 0xe8:  // resolution
         case 0xf3:  // sampling rate
             m_awaiting = byte;
             break;
         case 0xe9: {
-            const uint8_t swapped = static_cast<uint8_t>((m_buttons & 1) << 2 | (m_buttons & 2) >> 1 | (m_buttons & 4) >> 1);
+            const uint8_t swapped =
+                static_cast<uint8_t>((m_buttons & 1) << 2 | (m_buttons & 2) >> 1 | (m_buttons & 4) >> 1);
             const auto status = static_cast<uint8_t>((m_remote ? 0x40 : 0) | (m_reporting ? 0x20 : 0) |
                                                      (m_double_scale ? 0x10 : 0) | swapped);
             m_output.answer({k_ack, status, m_resolution, m_rate});
             return;
         }
-        case 0xea: m_remote = false; break;
+        case 0xea:
+            m_remote = false;
+            break;
         case 0xeb: {
             std::array<uint8_t, 4> packet{};
             const size_t count = make_packet(packet);
@@ -73,19 +80,37 @@ void Ps2Mouse::command(uint8_t byte) {
             }
             return;
         }
-        case 0xec: m_wrap = false; break;
-        case 0xee: m_wrap = true; break;
-        case 0xf0: m_remote = true; break;
-        case 0xf2: m_output.answer({k_ack, m_id}); return;
-        case 0xf4: m_reporting = true; break;
-        case 0xf5: m_reporting = false; break;
-        case 0xf6: set_defaults(); break;
-        case 0xfe: m_output.answer({m_output.last()}); return;
+        case 0xec:
+            m_wrap = false;
+            break;
+        case 0xee:
+            m_wrap = true;
+            break;
+        case 0xf0:
+            m_remote = true;
+            break;
+        case 0xf2:
+            m_output.answer({k_ack, m_id});
+            return;
+        case 0xf4:
+            m_reporting = true;
+            break;
+        case 0xf5:
+            m_reporting = false;
+            break;
+        case 0xf6:
+            set_defaults();
+            break;
+        case 0xfe:
+            m_output.answer({m_output.last()});
+            return;
         case 0xff:
             reset();
             m_output.answer({k_ack, k_self_test_passed, 0x00});
             return;
-        default: m_output.answer({k_resend}); return;
+        default:
+            m_output.answer({k_resend});
+            return;
     }
     m_output.answer({k_ack});
 }
@@ -156,8 +181,8 @@ void Ps2Mouse::save(StateWriter& writer) const {
     for (const bool flag : {m_reporting, m_remote, m_wrap, m_double_scale}) {
         writer.put(static_cast<uint8_t>(flag));
     }
-    for (const uint8_t value : {m_id, m_rate, m_resolution, m_awaiting, m_last_rates[0], m_last_rates[1], m_buttons,
-                                m_sent_buttons}) {
+    for (const uint8_t value :
+         {m_id, m_rate, m_resolution, m_awaiting, m_last_rates[0], m_last_rates[1], m_buttons, m_sent_buttons}) {
         writer.put(value);
     }
     for (const int32_t value : {m_right, m_down, m_wheel}) {

@@ -91,7 +91,7 @@ void Rtc::fill_memory(const RtcConfig& config) {
     for (unsigned byte = 0; byte < 3; ++byte) {
         m_registers[k_memory_above_4g + byte] = static_cast<uint8_t>(high >> (byte * 8));
     }
-    m_registers[k_equipment] = 0x06;  // a PS/2 mouse and a numeric coprocessor; no floppy drive
+    m_registers[k_equipment] = 0x06;        // a PS/2 mouse and a numeric coprocessor; no floppy drive
     m_registers[k_boot_order_high] = 0x01;  // third: none; no floppy signature check
     m_registers[k_boot_order_low] = 0x32;   // first the disk, then the CD
     m_registers[k_cpu_count] = static_cast<uint8_t>(std::clamp(config.cpu_count, 1U, 255U) - 1);
@@ -129,7 +129,9 @@ Rtc::Moment Rtc::moment() {
     return {predicted + m_offset, since % k_second};
 }
 
-bool Rtc::is_set_mode() const { return (m_registers[k_b] & k_b_set) != 0; }
+bool Rtc::is_set_mode() const {
+    return (m_registers[k_b] & k_b_set) != 0;
+}
 
 uint8_t Rtc::encode(unsigned value) const {
     return static_cast<uint8_t>((m_registers[k_b] & k_b_binary) != 0 ? value : value / 10 << 4 | value % 10);
@@ -347,10 +349,14 @@ void Rtc::write_register(uint8_t index, uint8_t value) {
             }
             schedule();
             break;
-        case k_b: write_register_b(value); break;
+        case k_b:
+            write_register_b(value);
+            break;
         case k_c:
-        case k_d: break;  // read-only
-        default: m_registers[index] = value;
+        case k_d:
+            break;  // read-only
+        default:
+            m_registers[index] = value;
     }
 }
 

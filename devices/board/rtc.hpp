@@ -40,8 +40,8 @@ class Rtc final : public Device, public IoHandler {
 
   private:
     struct Moment {
-        int64_t second = 0;       // guest's RTC time, seconds since 1970
-        Nanoseconds phase = 0;    // since that second began
+        int64_t second = 0;     // guest's RTC time, seconds since 1970
+        Nanoseconds phase = 0;  // since that second began
     };
     [[nodiscard]] Moment moment();
     [[nodiscard]] bool is_set_mode() const;
@@ -55,7 +55,7 @@ class Rtc final : public Device, public IoHandler {
     void plan_alarm(int64_t after);
     [[nodiscard]] bool alarm_matches(uint8_t alarm, uint8_t value) const;
     [[nodiscard]] std::optional<uint64_t> period() const;  // ticks of 32768 Hz
-    void catch_up();  // sets the flags for what has happened since the last call
+    void catch_up();                                       // sets the flags for what has happened since the last call
     void update_irq();
     void schedule();
     uint8_t read_register(uint8_t index);
@@ -67,8 +67,8 @@ class Rtc final : public Device, public IoHandler {
     mutable IoGate m_gate;
     IrqLine m_irq;
     std::array<uint8_t, 128> m_registers{};
-    uint8_t m_index = 0;  // with the NMI mask in bit 7
-    int64_t m_offset = 0;  // guest time less host time, seconds
+    uint8_t m_index = 0;            // with the NMI mask in bit 7
+    int64_t m_offset = 0;           // guest time less host time, seconds
     Nanoseconds m_anchor_time = 0;  // guest clock at ...
     int64_t m_anchor_wall = 0;      // ... this host second
     int64_t m_seen_second = 0;

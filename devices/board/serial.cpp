@@ -211,14 +211,18 @@ uint8_t Serial::interrupt_identification() const {
     return k_iir_none;
 }
 
-void Serial::update_irq() { m_irq.set(interrupt_identification() != k_iir_none); }
+void Serial::update_irq() {
+    m_irq.set(interrupt_identification() != k_iir_none);
+}
 
 // --- registers -----------------------------------------------------------------------------------
 
 uint64_t Serial::io_read(uint64_t offset, unsigned /*size*/) {
     switch (offset) {
-        case k_data: return divisor_access() ? m_divisor & 0xff : read_receiver();
-        case k_interrupt: return divisor_access() ? m_divisor >> 8 : m_interrupt_enable;
+        case k_data:
+            return divisor_access() ? m_divisor & 0xff : read_receiver();
+        case k_interrupt:
+            return divisor_access() ? m_divisor >> 8 : m_interrupt_enable;
         case k_fifo_or_iir: {
             const uint8_t source = interrupt_identification();
             if (source == k_iir_thre) {
@@ -227,16 +231,20 @@ uint64_t Serial::io_read(uint64_t offset, unsigned /*size*/) {
             }
             return source | (fifo_enabled() ? k_iir_fifos : 0U);
         }
-        case k_lcr: return m_line_control;
-        case k_mcr: return m_modem_control;
-        case k_lsr: return read_line_status();
+        case k_lcr:
+            return m_line_control;
+        case k_mcr:
+            return m_modem_control;
+        case k_lsr:
+            return read_line_status();
         case k_msr: {
             const uint8_t value = m_modem_status;
             m_modem_status &= 0xf0;
             update_irq();
             return value;
         }
-        default: return m_scratch;
+        default:
+            return m_scratch;
     }
 }
 
@@ -267,11 +275,20 @@ void Serial::io_write(uint64_t offset, unsigned /*size*/, uint64_t value) {
                 write_interrupt_enable(byte);
             }
             break;
-        case k_fifo_or_iir: write_fifo_control(byte); break;
-        case k_lcr: write_line_control(byte); break;
-        case k_mcr: write_modem_control(byte); break;
-        case k_scr: m_scratch = byte; break;
-        default: break;  // LSR and MSR are read-only
+        case k_fifo_or_iir:
+            write_fifo_control(byte);
+            break;
+        case k_lcr:
+            write_line_control(byte);
+            break;
+        case k_mcr:
+            write_modem_control(byte);
+            break;
+        case k_scr:
+            m_scratch = byte;
+            break;
+        default:
+            break;  // LSR and MSR are read-only
     }
 }
 

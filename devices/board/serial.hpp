@@ -15,7 +15,7 @@
 namespace skep {
 
 struct SerialConfig {
-    unsigned index = 0;              // 0: COM1; names the device "serial0"
+    unsigned index = 0;  // 0: COM1; names the device "serial0"
     uint16_t base = 0x3f8;
     CharBackend* backend = nullptr;  // null: nothing plugged in (no carrier)
 };
@@ -56,8 +56,8 @@ class Serial final : public Device, public IoHandler {
     void update_modem_status();
     void push(uint8_t byte);
     void clear_receiver();
-    void fill();            // takes what the backend has and the FIFO can hold
-    void fill_soon();       // the same, a character time from now
+    void fill();       // takes what the backend has and the FIFO can hold
+    void fill_soon();  // the same, a character time from now
     void await_timeout();
     void update_irq();
     void on_input_ready();
@@ -73,7 +73,7 @@ class Serial final : public Device, public IoHandler {
     uint8_t m_fifo_control = 0;
     uint8_t m_line_control = 0;
     uint8_t m_modem_control = 0;
-    uint8_t m_line_errors = 0;   // OE, PE, FE, BI of LSR
+    uint8_t m_line_errors = 0;  // OE, PE, FE, BI of LSR
     uint8_t m_modem_status = 0;
     uint8_t m_scratch = 0;
     uint16_t m_divisor = 12;

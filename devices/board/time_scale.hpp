@@ -23,11 +23,17 @@ constexpr uint64_t scale_up(uint64_t value, uint64_t numerator, uint64_t denomin
     return wide > ~uint64_t{0} ? ~uint64_t{0} : static_cast<uint64_t>(wide);
 }
 
-constexpr uint64_t ticks_of(Nanoseconds time, uint64_t hertz) { return scale(time, hertz, k_second); }
+constexpr uint64_t ticks_of(Nanoseconds time, uint64_t hertz) {
+    return scale(time, hertz, k_second);
+}
 // The first nanosecond at which ticks_of() gives `ticks`.
-constexpr Nanoseconds time_of(uint64_t ticks, uint64_t hertz) { return scale_up(ticks, k_second, hertz); }
+constexpr Nanoseconds time_of(uint64_t ticks, uint64_t hertz) {
+    return scale_up(ticks, k_second, hertz);
+}
 
-constexpr uint64_t saturating_add(uint64_t a, uint64_t b) { return a > ~uint64_t{0} - b ? ~uint64_t{0} : a + b; }
+constexpr uint64_t saturating_add(uint64_t a, uint64_t b) {
+    return a > ~uint64_t{0} - b ? ~uint64_t{0} : a + b;
+}
 
 // No timer of the board fires more often than this: a guest that programs less gets ticks merged, as on a
 // busy host anyway, instead of keeping a host thread spinning.

@@ -22,7 +22,9 @@ class ApicTest : public testing::Test, public BoardFixture {
         apic(cpu).window_write(0x300, low);
     }
     void eoi(unsigned cpu = 0) { apic(cpu).window_write(0xb0, 0); }
-    void to_x2apic(unsigned cpu) { ASSERT_TRUE(apic(cpu).write_msr(k_base_msr, k_x2apic_base | (cpu == 0 ? 0x100 : 0))); }
+    void to_x2apic(unsigned cpu) {
+        ASSERT_TRUE(apic(cpu).write_msr(k_base_msr, k_x2apic_base | (cpu == 0 ? 0x100 : 0)));
+    }
     unsigned pending_count() {
         unsigned count = 0;
         for (unsigned cpu = 0; cpu < 4; ++cpu) {

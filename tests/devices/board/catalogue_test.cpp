@@ -88,13 +88,27 @@ class CatalogueTest : public testing::TestWithParam<size_t>, public BoardFixture
         const unsigned cpu = entry().device == "lapic1" ? 1 : 0;
         const auto offset = static_cast<uint32_t>(random() % 0x100) * 16;
         switch (random() % 8) {
-            case 0: board.gsi().set_line(value % 70, (value & 0x100) != 0); break;
-            case 1: board.set_pirq_route(value % 10, (value >> 8) % 20); break;
-            case 2: apic(cpu).window_read(offset); break;
-            case 3: apic(cpu).window_write(offset, static_cast<uint32_t>(value)); break;
-            case 4: apic(cpu).write_msr(0x800 + offset / 16, value & 0xffff); break;
-            case 5: apic(cpu).read_msr(0x800 + offset / 16); break;
-            case 6: board.msi().deliver({0xfee00000 | (value & 0xff00c), static_cast<uint32_t>(value >> 20)}); break;
+            case 0:
+                board.gsi().set_line(value % 70, (value & 0x100) != 0);
+                break;
+            case 1:
+                board.set_pirq_route(value % 10, (value >> 8) % 20);
+                break;
+            case 2:
+                apic(cpu).window_read(offset);
+                break;
+            case 3:
+                apic(cpu).window_write(offset, static_cast<uint32_t>(value));
+                break;
+            case 4:
+                apic(cpu).write_msr(0x800 + offset / 16, value & 0xffff);
+                break;
+            case 5:
+                apic(cpu).read_msr(0x800 + offset / 16);
+                break;
+            case 6:
+                board.msi().deliver({0xfee00000 | (value & 0xff00c), static_cast<uint32_t>(value >> 20)});
+                break;
             default:
                 if (apic(cpu).interrupt_pending()) {
                     apic(cpu).acknowledge_interrupt();

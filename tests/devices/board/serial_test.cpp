@@ -36,7 +36,7 @@ class SerialTest : public testing::Test, public BoardFixture {
     std::string receive_all() {
         std::string text;
         for (unsigned idle = 0; idle < 100;) {
-            if ((in(k_lsr) & 1) != 0) {
+            if ((in(k_lsr)&1) != 0) {
                 text += static_cast<char>(in(k_data));
                 idle = 0;
             } else {
@@ -50,7 +50,7 @@ class SerialTest : public testing::Test, public BoardFixture {
 
 TEST_F(SerialTest, transmitted_bytes_reach_the_backend_at_once) {
     for (const char character : std::string("boot\r\n")) {
-        EXPECT_EQ(in(k_lsr) & 0x60, 0x60);
+        EXPECT_EQ(in(k_lsr)&0x60, 0x60);
         out(k_data, static_cast<unsigned char>(character));
     }
     EXPECT_EQ(com1.output, "boot\r\n");
@@ -71,27 +71,27 @@ TEST_F(SerialTest, probe_finds_a_16550a_with_working_fifos) {
     out(k_fcr, 0x01);
     EXPECT_EQ(in(k_iir) >> 6, 3);
     out(k_fcr, 0x21);
-    EXPECT_EQ(in(k_iir) & 0x20, 0);  // no 64-byte FIFO
+    EXPECT_EQ(in(k_iir)&0x20, 0);  // no 64-byte FIFO
     out(k_fcr, 0x00);
     EXPECT_EQ(in(k_iir) >> 6, 0);
 }
 
 TEST_F(SerialTest, loopback_connects_modem_lines_and_data) {
-    EXPECT_EQ(in(k_msr) & 0xf0, 0xb0);
+    EXPECT_EQ(in(k_msr)&0xf0, 0xb0);
     out(k_mcr, 0x1a);
-    EXPECT_EQ(in(k_msr) & 0xf0, 0x90);
+    EXPECT_EQ(in(k_msr)&0xf0, 0x90);
     out(k_data, 0x42);
-    EXPECT_EQ(in(k_lsr) & 0x01, 0x01);
+    EXPECT_EQ(in(k_lsr)&0x01, 0x01);
     EXPECT_EQ(in(k_data), 0x42);
     EXPECT_EQ(com1.output, "");
     out(k_data, 1);
     out(k_data, 2);
-    EXPECT_EQ(in(k_lsr) & 0x03, 0x03);  // overrun without FIFOs
+    EXPECT_EQ(in(k_lsr)&0x03, 0x03);  // overrun without FIFOs
     EXPECT_EQ(in(k_data), 2);
     out(k_lcr, 0x43);
-    EXPECT_EQ(in(k_lsr) & 0x11, 0x11);  // a break
+    EXPECT_EQ(in(k_lsr)&0x11, 0x11);  // a break
     out(k_mcr, 0x00);
-    EXPECT_EQ(in(k_msr) & 0xf0, 0xb0);
+    EXPECT_EQ(in(k_msr)&0xf0, 0xb0);
 }
 
 TEST_F(SerialTest, thre_interrupt_comes_on_enabling_and_after_each_byte_and_goes_by_reading_iir) {
@@ -146,7 +146,7 @@ TEST_F(SerialTest, pasted_text_waits_in_the_backend_and_none_is_lost) {
     com1.type(text);
     EXPECT_EQ(com1.waiting(), text.size() - 16);
     EXPECT_EQ(receive_all(), text);
-    EXPECT_EQ(in(k_lsr) & 0x02, 0);
+    EXPECT_EQ(in(k_lsr)&0x02, 0);
     out(k_fcr, 0x00);
     com1.type("one by one");
     EXPECT_EQ(com1.waiting(), 9U);
@@ -175,7 +175,7 @@ TEST_F(SerialTest, received_bytes_survive_save_and_load) {
             device->save(writer);
             state = writer.bytes();
             device->reset();
-            EXPECT_EQ(in(k_lsr) & 1, 0);
+            EXPECT_EQ(in(k_lsr)&1, 0);
             StateReader reader(state);
             device->load(reader);
             EXPECT_TRUE(reader.ok());
