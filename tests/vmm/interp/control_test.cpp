@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Near control flow, the stack, address wrap and the precision of faults.
+#include <gtest/gtest.h>
+
+#include "tests/support/cpu_harness.hpp"
+
+namespace skep::test {
+namespace {
+
+constexpr uint64_t k_code = CpuHarness::k_code;
+constexpr uint64_t k_data = CpuHarness::k_data;
+
+TEST(Control, counted_loop_runs_to_the_end) {
+    CpuHarness cpu;
+    cpu.state.gpr[k_rcx] = 1000;
+    EXPECT_EQ(cpu.run({0xff, 0xc0, 0x48, 0xff, 0xc9, 0x75, 0xf9}), RunExit::halted);  // inc eax; dec rcx; jnz
+    EXPECT_EQ(cpu.gpr(k_rax), 1000U);
+    EXPECT_GE(cpu.vcpu().instructions(), 3000U);
+}
+
+TEST(Control, call_and_return_use_the_stack) {
+    CpuHarness cpu;
+    // call +1; hlt; mov eax, 7; ret
+    cpu.run({0xe8, 0x01, 0x00, 0x00, 0x00, 0xf4, 0xb8, 0x07, 0x00, 0x00, 0x00, 0xc3});
+    EXPECT_EQ(cpu.gpr(k_rax), 7U);
+    EXPECT_EQ(cpu.gpr(k_rsp), CpuHarness::k_stack);
+    EXPECT_EQ(cpu.state.rip, k_code + 6);
+    EXPECT_EQ(cpu.read<uint64_t>(CpuHarness::k_stack - 8), k_code + 5);
+}
+
+TEST(Control, every_condition_follows_the_flags) {
+    for (unsigned flags = 0; flags < 64; ++flags) {
+        const bool cf = flags & 1, pf = flags & 2, zf = flags & 4, sf = flags & 8, of = flags & 16;
+        const std::array<bool, 8> holds{of, cf, zf, cf || zf, sf, pf, sf != of, sf != of || zf};
+        const uint64_t rflags = (cf ? 1U : 0U) | (pf ? 4U : 0U) | (zf ? 0x40U : 0U) | (sf ? 0x80U : 0U) | (of ? 0x800U : 0U);
+        for (unsigned code = 0; code < 16; ++code) {
+            CpuHarness cpu;
+            cpu.state.rflags = rflags | 2;
+            // jcc +1; hlt; inc eax
+            cpu.run({static_cast<uint8_t>(0x70 | code), 0x01, 0xf4, 0xff, 0xc0});
+            EXPECT_EQ(cpu.gpr(k_rax) == 1, holds[code / 2] != ((code & 1) != 0)) << code << " with flags " << rflags;
+        }
+        flags += 4;  // a spread of combinations is enough
+    }
+}
+
+TEST(Control, indirect_jump_to_non_canonical_faults_at_the_jump) {
+    CpuHarness cpu;
+    cpu.state.gpr[k_rax] = uint64_t{1} << 50;
+    EXPECT_EQ(cpu.run({0x90, 0xff, 0xe0}), RunExit::shutdown);  // nop; jmp rax
+    EXPECT_EQ(cpu.state.rip, k_code + 1);
+}
+
+TEST(Control, real_mode_jump_wraps_at_64_kib) {
+    CpuHarness cpu(CpuMode::real16);
+    cpu.write(0x0010, {0x40, 0xf4});  // inc ax; hlt
+    cpu.state.rip = 0xfff0;
+    cpu.run({0xeb, 0x1e});  // jmp 0xfff0 + 2 + 0x1e = 0x10010
+    EXPECT_EQ(cpu.gpr(k_rax), 1U);
+    EXPECT_EQ(cpu.state.rip, 0x12U);
+}
+
+TEST(Control, loop_counts_in_the_address_size) {
+    CpuHarness cpu(CpuMode::real16);
+    cpu.state.gpr[k_rcx] = 0xabcd'0003;
+    cpu.run({0x40, 0xe2, 0xfd});  // inc ax; loop
+    EXPECT_EQ(cpu.gpr(k_rax), 3U);
+    EXPECT_EQ(cpu.gpr(k_rcx), 0xabcd'0000U);
+}
+
+TEST(Control, push_and_pop_by_operand_size) {
+    CpuHarness cpu(CpuMode::protected32);
+    cpu.state.gpr[k_rax] = 0x1234'5678;
+    cpu.run({0x66, 0x50, 0x50, 0x6a, 0xff, 0x59, 0x5a});  // push ax; push eax; push -1; pop ecx; pop edx
+    EXPECT_EQ(cpu.gpr(k_rcx), 0xffff'ffffU);
+    EXPECT_EQ(cpu.gpr(k_rdx), 0x1234'5678U);
+    EXPECT_EQ(cpu.gpr(k_rsp), CpuHarness::k_stack - 2);
+}
+
+TEST(Control, pop_to_memory_addresses_with_the_new_stack_pointer) {
+    CpuHarness cpu;
+    cpu.state.gpr[k_rax] = 99;
+    cpu.run({0x50, 0x50, 0x8f, 0x44, 0x24, 0x08});  // push rax; push rax; pop [rsp+8]
+    EXPECT_EQ(cpu.read<uint64_t>(CpuHarness::k_stack), 99U);
+}
+
+TEST(Control, pusha_and_popa_skip_the_stack_pointer) {
+    CpuHarness cpu(CpuMode::protected32);
+    for (unsigned i = 0; i < 8; ++i) {
+        cpu.state.gpr[i] = i == k_rsp ? CpuHarness::k_stack : i + 1;
+    }
+    cpu.run({0x60, 0x31, 0xc0, 0x31, 0xff, 0x61});  // pusha; xor eax,eax; xor edi,edi; popa
+    EXPECT_EQ(cpu.gpr(k_rax), 1U);
+    EXPECT_EQ(cpu.gpr(k_rdi), 8U);
+    EXPECT_EQ(cpu.gpr(k_rsp), CpuHarness::k_stack);
+}
+
+TEST(Control, enter_and_leave_make_a_frame) {
+    CpuHarness cpu;
+    cpu.state.gpr[k_rbp] = 0x5555;
+    cpu.run({0xc8, 0x20, 0x00, 0x00, 0x48, 0x89, 0xe0, 0xc9});  // enter 32, 0; mov rax, rsp; leave
+    EXPECT_EQ(cpu.gpr(k_rax), CpuHarness::k_stack - 8 - 32);
+    EXPECT_EQ(cpu.gpr(k_rbp), 0x5555U);
+    EXPECT_EQ(cpu.gpr(k_rsp), CpuHarness::k_stack);
+}
+
+TEST(Faults, page_fault_is_precise_and_sets_cr2) {
+    CpuHarness cpu;
+    cpu.state.gpr[k_rbx] = 0x4000'0000;  // behind the mapped GiB
+    cpu.state.gpr[k_rax] = 5;
+    // add eax, 1; add [rbx+8], eax; add eax, 1
+    EXPECT_EQ(cpu.run({0x83, 0xc0, 0x01, 0x01, 0x43, 0x08, 0x83, 0xc0, 0x01}), RunExit::shutdown);
+    EXPECT_EQ(cpu.gpr(k_rax), 6U);
+}
+
+TEST(Faults, push_that_faults_leaves_the_stack_pointer) {
+    CpuHarness cpu;
+    cpu.state.gpr[k_rsp] = 0x4000'0100;
+    EXPECT_EQ(cpu.run({0x50}), RunExit::shutdown);
+    EXPECT_EQ(cpu.gpr(k_rsp), 0x4000'0100U);
+}
+
+TEST(Faults, segment_limit_is_checked_in_real_mode) {
+    CpuHarness cpu(CpuMode::real16);
+    cpu.state.gpr[k_rbx] = 0xffff;
+    cpu.state.idtr.limit = 0;
+    EXPECT_EQ(cpu.run({0x8b, 0x07}), RunExit::shutdown);  // mov ax, [bx]: the second byte is beyond
+    EXPECT_EQ(cpu.gpr(k_rax), 0U);
+}
+
+TEST(Faults, address_size_wraps_inside_the_segment) {
+    CpuHarness cpu(CpuMode::real16);
+    cpu.write_value<uint16_t>(0x0004, 0xbeef);
+    cpu.state.gpr[k_rbx] = 0xfffe;
+    cpu.state.gpr[k_rsi] = 0x0006;
+    cpu.run({0x8b, 0x00});  // mov ax, [bx+si]
+    EXPECT_EQ(cpu.gpr(k_rax), 0xbeefU);
+}
+
+TEST(Faults, lock_on_a_register_form_is_undefined) {
+    CpuHarness cpu;
+    EXPECT_EQ(cpu.run({0xf0, 0x01, 0xc8}), RunExit::shutdown);  // lock add eax, ecx
+    EXPECT_EQ(cpu.gpr(k_rax), 0U);
+}
+
+TEST(Memory, access_across_two_pages) {
+    CpuHarness cpu;
+    cpu.state.gpr[k_rbx] = k_data + 0xffd;
+    cpu.state.gpr[k_rax] = 0x1122'3344'5566'7788;
+    cpu.run({0x48, 0x89, 0x03, 0x48, 0x8b, 0x0b, 0xf0, 0x48, 0xff, 0x03});  // mov [rbx],rax; mov rcx,[rbx]; lock inc [rbx]
+    EXPECT_EQ(cpu.gpr(k_rcx), 0x1122'3344'5566'7788U);
+    EXPECT_EQ(cpu.read<uint64_t>(k_data + 0xffd), 0x1122'3344'5566'7789U);
+}
+
+TEST(Memory, mmio_goes_to_the_machine_in_one_access) {
+    CpuHarness cpu;
+    cpu.state.gpr[k_rbx] = 0x3000'0000;  // mapped, but no RAM there
+    cpu.io.mmio[0x3000'0004] = 0x99;
+    cpu.run({0x8b, 0x43, 0x04, 0x89, 0x43, 0x08});  // mov eax, [rbx+4]; mov [rbx+8], eax
+    EXPECT_EQ(cpu.gpr(k_rax), 0x99U);
+    ASSERT_EQ(cpu.io.mmio_accesses.size(), 2U);
+    EXPECT_EQ(cpu.io.mmio_accesses[1].address, 0x3000'0008U);
+    EXPECT_EQ(cpu.io.mmio_accesses[1].size, 4U);
+    EXPECT_EQ(cpu.io.mmio_accesses[1].value, 0x99U);
+}
+
+TEST(Run, kick_before_run_leaves_at_once) {
+    CpuHarness cpu;
+    cpu.vcpu().kick(KickReason::leave);
+    EXPECT_EQ(cpu.run({0xeb, 0xfe}), RunExit::kicked);  // jmp $
+    EXPECT_EQ(cpu.state.rip, k_code);
+}
+
+TEST(Run, kick_from_a_port_write_stops_after_the_instruction) {
+    CpuHarness cpu;
+    cpu.io.on_port_write = [&](uint16_t, uint32_t) { cpu.vcpu().kick(KickReason::leave); };
+    EXPECT_EQ(cpu.run({0xe6, 0x80, 0xff, 0xc0}), RunExit::kicked);  // out 0x80, al; inc eax
+    EXPECT_EQ(cpu.state.rip, k_code + 2);
+    EXPECT_EQ(cpu.resume(), RunExit::halted);
+    EXPECT_EQ(cpu.gpr(k_rax), 1U);
+}
+
+}  // namespace
+}  // namespace skep::test
