@@ -33,49 +33,60 @@ uint64_t following(const Core& core, const Op* op) {
 }
 
 // --- 64-bit mode: direct targets need no check but at the canonical edge, which the fetch finds ----------------------------
-void run_jump_long(Core& core, const Op* op) { SKEP_TAIL_CALL continue_at(core, direct_target(core, op)); }
+void run_jump_long(Core& core, const Op* op) {
+    core.rip = direct_target(core, op);
+    SKEP_TAIL_CALL next_block(core, op);
+}
 template <unsigned code>
 void run_jcc_long(Core& core, const Op* op) {
     const uint64_t way = condition_holds<code>(core.status) ? op->immediate : op->extra;
-    SKEP_TAIL_CALL continue_at(core, core.gpr[17] + way);
+    core.rip = core.gpr[17] + way;
+    SKEP_TAIL_CALL next_block(core, op);
 }
 void run_call_long(Core& core, const Op* op) {
     const uint64_t pointer = core.gpr[k_rsp] - 8;
     store<uint64_t>(core, op, pointer, core.gpr[17] + op->extra, k_ss);
     core.gpr[k_rsp] = pointer;
-    SKEP_TAIL_CALL continue_at(core, direct_target(core, op));
+    core.rip = direct_target(core, op);
+    SKEP_TAIL_CALL next_block(core, op);
 }
 void run_return_long(Core& core, const Op* op) {
     const uint64_t target = checked_target(core, op, load<uint64_t>(core, op, core.gpr[k_rsp], k_ss));
     core.gpr[k_rsp] += 8 + op->immediate;
-    SKEP_TAIL_CALL continue_at(core, target);
+    core.rip = target;
+    SKEP_TAIL_CALL next_block(core, op);
 }
 
 // --- any mode --------------------------------------------------------------------------------------------------------------
 void run_jump(Core& core, const Op* op) {
-    SKEP_TAIL_CALL continue_at(core, checked_target(core, op, direct_target(core, op)));
+    core.rip = checked_target(core, op, direct_target(core, op));
+    SKEP_TAIL_CALL next_block(core, op);
 }
 template <unsigned code>
 void run_jcc(Core& core, const Op* op) {
     const uint64_t target =
         condition_holds<code>(core.status) ? checked_target(core, op, direct_target(core, op)) : following(core, op);
-    SKEP_TAIL_CALL continue_at(core, target);
+    core.rip = target;
+    SKEP_TAIL_CALL next_block(core, op);
 }
 void run_jump_indirect(Core& core, const Op* op) {
     set_fault_rip(core, op);
-    SKEP_TAIL_CALL continue_at(core, checked_target(core, op, read_rm_sized(core, *op)));
+    core.rip = checked_target(core, op, read_rm_sized(core, *op));
+    SKEP_TAIL_CALL next_block(core, op);
 }
 void run_call(Core& core, const Op* op) {
     set_fault_rip(core, op);
     const uint64_t target = checked_target(core, op, direct_target(core, op));
     push(core, op->operand_size, following(core, op));
-    SKEP_TAIL_CALL continue_at(core, target);
+    core.rip = target;
+    SKEP_TAIL_CALL next_block(core, op);
 }
 void run_call_indirect(Core& core, const Op* op) {
     set_fault_rip(core, op);
     const uint64_t target = checked_target(core, op, read_rm_sized(core, *op));
     push(core, op->operand_size, following(core, op));
-    SKEP_TAIL_CALL continue_at(core, target);
+    core.rip = target;
+    SKEP_TAIL_CALL next_block(core, op);
 }
 uint64_t pop_return(Core& core, const Op* op) {
     set_fault_rip(core, op);
@@ -85,7 +96,10 @@ uint64_t pop_return(Core& core, const Op* op) {
     stack.commit();
     return target;
 }
-void run_return(Core& core, const Op* op) { SKEP_TAIL_CALL continue_at(core, pop_return(core, op)); }
+void run_return(Core& core, const Op* op) {
+    core.rip = pop_return(core, op);
+    SKEP_TAIL_CALL next_block(core, op);
+}
 
 // LOOP, LOOPE, LOOPNE and JCXZ count in CX, ECX or RCX by address size.
 enum class LoopKind : uint8_t { loop, loope, loopne, jcxz };
@@ -106,7 +120,8 @@ void run_loop(Core& core, const Op* op) {
     if constexpr (kind != LoopKind::jcxz) {
         write_reg_sized(core, k_rcx * 8, op->address_size, count);
     }
-    SKEP_TAIL_CALL continue_at(core, target);
+    core.rip = target;
+    SKEP_TAIL_CALL next_block(core, op);
 }
 
 template <unsigned... codes>

@@ -77,10 +77,9 @@ inline constexpr RegisterOffset k_block_rip_register = 17 * 8;
 // Where execution goes on at a RIP, if the mode and the code generation are still the same. Direct-mapped.
 struct JumpEntry {
     uint64_t rip = ~uint64_t{0};
-    uint64_t generation = 0;  // Core::code_generation
-    uint32_t mode_key = 0;    // Core::mode_key
-    uint32_t op_count = 0;
+    uint64_t context = 0;  // Core::code_context
     const Op* ops = nullptr;
+    uint64_t op_count = 0;
 };
 inline constexpr unsigned k_jump_entries = 4096;
 
@@ -100,9 +99,9 @@ class Core {
     // Highest offset of a segment that a read / write may touch without a closer look; -1 sends every access to the
     // exact check (null, expand-down, execute-only...). Not used in 64-bit mode. Kept by refresh_decode_mode().
     std::array<int64_t, 6> read_limit{}, write_limit{};
-    // Changes whenever a linear code address may mean something else: flush_tlb(), flush_tlb_page(), a new memory map.
-    uint64_t code_generation = 1;
-    uint32_t mode_key = 0;           // DecodeMode and CPL in one number, kept by refresh_decode_mode()
+    // What a linear code address means: the low byte is DecodeMode and CPL in one number, kept by
+    // refresh_decode_mode(); the rest counts new_code_generation().
+    uint64_t code_context = 0x100;
     bool interrupt_maybe = true;     // CpuIo::interrupt_pending() is worth a call; cleared by poll_events() when it says no
 
     // --- architectural state (SDM 3A ch. 2) ---
@@ -143,5 +142,8 @@ class Core {
     std::array<MemoryRange, 2> known_ranges{};  // of the memory map, lately used by page walks; dropped by flush_tlb()
     std::array<uint64_t, 4> pdpte{};            // PAE paging: loaded with CR3 (SDM 3A, 4.4.1)
 };
+
+// A linear code address may mean something else from now on: flush_tlb(), flush_tlb_page(), a new memory map.
+inline void new_code_generation(Core& core) { core.code_context += 0x100; }
 
 }  // namespace skep::interp

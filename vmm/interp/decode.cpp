@@ -165,7 +165,7 @@ void refresh_decode_mode(Core& core) {
         core.read_limit[i] = plain && (!is_code || right) ? int64_t{segment.limit} : -1;
         core.write_limit[i] = plain && !is_code && right ? int64_t{segment.limit} : -1;
     }
-    core.mode_key = decode_mode(core).key() | (core.cpl == 3 ? 0x80U : 0U);
+    core.code_context = (core.code_context & ~uint64_t{0xff}) | decode_mode(core).key() | (core.cpl == 3 ? 0x80U : 0U);
 }
 
 RegisterOffset register_offset(ZydisRegister value) {

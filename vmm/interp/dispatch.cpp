@@ -30,7 +30,8 @@ void run_plain_last(Core& core, const Op* op) {
 }
 
 void run_fall_through(Core& core, const Op* op) {
-    SKEP_TAIL_CALL continue_at(core, (core.gpr[17] + op->offset) & rip_mask(core));
+    core.rip = (core.gpr[17] + op->offset) & rip_mask(core);
+    SKEP_TAIL_CALL next_block(core, op);
 }
 
 void run_stale(Core& core, const Op* op) { core.rip = (core.gpr[17] + op->offset) & rip_mask(core); }

@@ -24,13 +24,13 @@ inline void next(Core& core, const Op* op) { SKEP_TAIL_CALL op[1].run(core, op +
 
 inline JumpEntry& jump_entry(Core& core, uint64_t rip) { return core.jump_cache[(rip ^ (rip >> 12)) % k_jump_entries]; }
 inline bool jump_entry_valid(const Core& core, const JumpEntry& entry, uint64_t rip) {
-    return entry.rip == rip && entry.generation == core.code_generation && entry.mode_key == core.mode_key;
+    return entry.rip == rip && entry.context == core.code_context;
 }
 
-// The end of a block: goes on at `rip`, in the chain when its block is known and nobody wants anything.
-inline void continue_at(Core& core, uint64_t rip) {
-    core.rip = rip;
+// The end of a block: goes on at Core::rip, in the chain when its block is known and nobody wants anything.
+inline void next_block(Core& core, [[maybe_unused]] const Op* op) {
     if constexpr (k_chain_blocks) {
+        const uint64_t rip = core.rip;
         const JumpEntry& entry = jump_entry(core, rip);
         if (core.requests.load(std::memory_order_relaxed) == 0 && jump_entry_valid(core, entry, rip)) [[likely]] {
             core.gpr[17] = rip;

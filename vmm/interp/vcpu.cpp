@@ -18,7 +18,7 @@ namespace {
 
 constexpr uint64_t k_dr6_single_step = 0x4000;  // DR6.BS
 constexpr size_t k_most_straddlers = 4096;
-constexpr uint32_t k_block_key_bits = 0x7f;  // of Core::mode_key: all but the privilege
+constexpr uint32_t k_block_key_bits = 0x7f;  // of Core::code_context: all but the privilege
 
 }  // namespace
 
@@ -88,7 +88,7 @@ bool InterpVcpu::serve_requests() {
         flush_tlb(*m_core);
         m_blocks.clear();
         m_straddlers.clear();
-        ++m_core->code_generation;
+        new_code_generation(*m_core);
     }
     if ((wanted & k_request_code) != 0) {
         answer();
@@ -125,7 +125,7 @@ InterpVcpu::Entry InterpVcpu::find_code(uint32_t extra_key) {
     uint64_t linear = 0;
     const uint64_t room = fetch_room(linear);
     const std::byte* host = resolve(core, linear, Access::execute, fetch_rule(), nullptr);
-    const uint32_t key = (core.mode_key & k_block_key_bits) | extra_key;
+    const uint32_t key = (static_cast<uint32_t>(core.code_context) & k_block_key_bits) | extra_key;
     if (host == nullptr) {
         return fetch_slowly(key, linear, room);
     }
@@ -138,10 +138,9 @@ InterpVcpu::Entry InterpVcpu::find_code(uint32_t extra_key) {
     }
     if (extra_key == 0) {
         jump_entry(core, core.rip) = {.rip = core.rip,
-                                      .generation = core.code_generation,
-                                      .mode_key = core.mode_key,
-                                      .op_count = block->op_count,
-                                      .ops = block->ops()};
+                                      .context = core.code_context,
+                                      .ops = block->ops(),
+                                      .op_count = block->op_count};
     }
     return {block->ops(), block->op_count};
 }
@@ -150,7 +149,7 @@ InterpVcpu::Entry InterpVcpu::find_code(uint32_t extra_key) {
 Block* InterpVcpu::decode_at(const std::byte* host, uint64_t available, uint32_t key) {
     if (m_blocks.is_full()) {
         m_blocks.clear();
-        ++m_core->code_generation;
+        new_code_generation(*m_core);
     }
     constexpr size_t k_copy_bytes = size_t{k_most_ops} * 15;
     constexpr unsigned k_attempts = 8;
