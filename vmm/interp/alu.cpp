@@ -16,8 +16,24 @@ inline void to_register(Core& core, RegisterOffset destination, T source) {
         write_reg<T>(core, destination, result);
     }
 }
+template <typename Operation, typename T>
+inline void to_host(Core& core, std::byte* host, T source) {
+    const T result = Operation::apply(core.status, load_le<T>(host), source);
+    if constexpr (Operation::k_writes) {
+        store_le<T>(host, result);
+    }
+}
 template <typename Operation, typename T, typename Ea>
+inline std::byte* fast_destination(Core& core, const Op* op) {
+    if constexpr (Operation::k_writes) {
+        return fast_write<T, Ea>(core, op);
+    } else {
+        return const_cast<std::byte*>(fast_read<T, Ea>(core, op));
+    }
+}
+template <typename Operation, typename T>
 inline void to_memory(Core& core, const Op* op, T source) {
+    using Ea = EaAny;
     if constexpr (Operation::k_writes) {
         const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::write);
         modify<T>(core, op, linear, [&](T old) {
@@ -40,18 +56,44 @@ void run_register_immediate(Core& core, const Op* op) {
 }
 template <typename Operation, typename T, typename Ea>
 void run_register_memory(Core& core, const Op* op) {
-    const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::read);
-    to_register<Operation, T>(core, op->reg, load<T>(core, op, linear, op->segment));
+    if constexpr (k_is_fast_shape<Ea>) {
+        const std::byte* host = fast_read<T, Ea>(core, op);
+        if (host == nullptr) [[unlikely]] {
+            SKEP_TAIL_CALL run_register_memory<Operation, T, EaAny>(core, op);
+        }
+        to_register<Operation, T>(core, op->reg, load_le<T>(host));
+    } else {
+        const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::read);
+        to_register<Operation, T>(core, op->reg, load<T>(core, op, linear, op->segment));
+    }
     SKEP_TAIL_CALL next(core, op);
 }
 template <typename Operation, typename T, typename Ea>
 void run_memory_register(Core& core, const Op* op) {
-    to_memory<Operation, T, Ea>(core, op, read_reg<T>(core, op->reg));
+    const T source = read_reg<T>(core, op->reg);
+    if constexpr (k_is_fast_shape<Ea>) {
+        std::byte* host = fast_destination<Operation, T, Ea>(core, op);
+        if (host == nullptr) [[unlikely]] {
+            SKEP_TAIL_CALL run_memory_register<Operation, T, EaAny>(core, op);
+        }
+        to_host<Operation, T>(core, host, source);
+    } else {
+        to_memory<Operation, T>(core, op, source);
+    }
     SKEP_TAIL_CALL next(core, op);
 }
 template <typename Operation, typename T, typename Ea>
 void run_memory_immediate(Core& core, const Op* op) {
-    to_memory<Operation, T, Ea>(core, op, static_cast<T>(op->immediate));
+    const auto source = static_cast<T>(op->immediate);
+    if constexpr (k_is_fast_shape<Ea>) {
+        std::byte* host = fast_destination<Operation, T, Ea>(core, op);
+        if (host == nullptr) [[unlikely]] {
+            SKEP_TAIL_CALL run_memory_immediate<Operation, T, EaAny>(core, op);
+        }
+        to_host<Operation, T>(core, host, source);
+    } else {
+        to_memory<Operation, T>(core, op, source);
+    }
     SKEP_TAIL_CALL next(core, op);
 }
 
@@ -97,8 +139,16 @@ void run_unary_register(Core& core, const Op* op) {
 }
 template <typename Operation, typename T, typename Ea>
 void run_unary_memory(Core& core, const Op* op) {
-    const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::write);
-    modify<T>(core, op, linear, [&](T old) { return Operation::apply(core.status, old); });
+    if constexpr (k_is_fast_shape<Ea>) {
+        std::byte* host = fast_write<T, Ea>(core, op);
+        if (host == nullptr) [[unlikely]] {
+            SKEP_TAIL_CALL run_unary_memory<Operation, T, EaAny>(core, op);
+        }
+        store_le<T>(host, Operation::apply(core.status, load_le<T>(host)));
+    } else {
+        const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::write);
+        modify<T>(core, op, linear, [&](T old) { return Operation::apply(core.status, old); });
+    }
     SKEP_TAIL_CALL next(core, op);
 }
 

@@ -43,20 +43,6 @@ void run_jcc_long(Core& core, const Op* op) {
     core.rip = core.gpr[17] + way;
     SKEP_TAIL_CALL next_block(core, op);
 }
-void run_call_long(Core& core, const Op* op) {
-    const uint64_t pointer = core.gpr[k_rsp] - 8;
-    store<uint64_t>(core, op, pointer, core.gpr[17] + op->extra, k_ss);
-    core.gpr[k_rsp] = pointer;
-    core.rip = direct_target(core, op);
-    SKEP_TAIL_CALL next_block(core, op);
-}
-void run_return_long(Core& core, const Op* op) {
-    const uint64_t target = checked_target(core, op, load<uint64_t>(core, op, core.gpr[k_rsp], k_ss));
-    core.gpr[k_rsp] += 8 + op->immediate;
-    core.rip = target;
-    SKEP_TAIL_CALL next_block(core, op);
-}
-
 // --- any mode --------------------------------------------------------------------------------------------------------------
 void run_jump(Core& core, const Op* op) {
     core.rip = checked_target(core, op, direct_target(core, op));
@@ -98,6 +84,29 @@ uint64_t pop_return(Core& core, const Op* op) {
 }
 void run_return(Core& core, const Op* op) {
     core.rip = pop_return(core, op);
+    SKEP_TAIL_CALL next_block(core, op);
+}
+
+// --- calls and returns of 64-bit mode; a TLB miss goes over to the general handler ------------------------------------------
+void run_call_long(Core& core, const Op* op) {
+    const uint64_t pointer = core.gpr[k_rsp] - 8;
+    std::byte* host = host_for_write(core, pointer, 8);
+    if (host == nullptr) [[unlikely]] {
+        SKEP_TAIL_CALL run_call(core, op);
+    }
+    store_le<uint64_t>(host, core.gpr[17] + op->extra);
+    core.gpr[k_rsp] = pointer;
+    core.rip = direct_target(core, op);
+    SKEP_TAIL_CALL next_block(core, op);
+}
+void run_return_long(Core& core, const Op* op) {
+    const std::byte* host = host_for_read(core, core.gpr[k_rsp], 8);
+    const uint64_t target = host != nullptr ? load_le<uint64_t>(host) : 0;
+    if (host == nullptr || !x86::is_canonical(target)) [[unlikely]] {
+        SKEP_TAIL_CALL run_return(core, op);
+    }
+    core.gpr[k_rsp] += 8 + op->immediate;
+    core.rip = target;
     SKEP_TAIL_CALL next_block(core, op);
 }
 

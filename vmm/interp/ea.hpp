@@ -70,6 +70,26 @@ Handler for_wide_width(unsigned size, Choose choose) {
     }
 }
 
+// Handlers of the other shapes have only the fast way in them: when the TLB has no answer they go over, by a tail call,
+// to the EaAny handler of the same instruction, and so need no stack frame.
+template <typename Ea>
+inline constexpr bool k_is_fast_shape = !std::is_same_v<Ea, EaAny>;
+// The operand's host memory, or null.
+template <typename T, typename Ea>
+inline const std::byte* fast_read(Core& core, const Op* op) {
+    const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::read);
+    const TlbEntry& entry = core.tlb[(linear / k_page_size) % k_tlb_entries];
+    const bool hit = entry.read_tag == ((linear + sizeof(T) - 1) & ~k_page_mask);
+    return hit ? reinterpret_cast<const std::byte*>(linear + entry.addend) : nullptr;
+}
+template <typename T, typename Ea>
+inline std::byte* fast_write(Core& core, const Op* op) {
+    const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::write);
+    const TlbEntry& entry = core.tlb[(linear / k_page_size) % k_tlb_entries];
+    const bool hit = entry.write_tag == ((linear + sizeof(T) - 1) & ~k_page_mask);
+    return hit ? reinterpret_cast<std::byte*>(linear + entry.addend) : nullptr;
+}
+
 // Reads, lets `change` compute the new value, writes back; faults as a write, before anything is changed.
 template <typename T, typename Change>
 inline void modify(Core& core, const Op* op, uint64_t linear, Change change) {

@@ -130,7 +130,7 @@ CodeTlbEntry& code_entry(Core& core, uint64_t linear) {
 uint64_t code_tag(uint64_t linear, AccessRule rule) { return (linear & ~k_page_mask) | (rule == k_as_user ? 1 : 0); }
 
 void flush_code(Core& core) {
-    ++core.code_generation;
+    new_code_generation(core);
     for (CodeTlbEntry& entry : core.code_tlb) {
         entry.tag = k_no_page;
     }

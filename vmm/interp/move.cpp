@@ -19,20 +19,44 @@ void run_move_register_immediate(Core& core, const Op* op) {
 }
 template <typename T, typename Ea>
 void run_load(Core& core, const Op* op) {
-    const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::read);
-    write_reg<T>(core, op->reg, load<T>(core, op, linear, op->segment));
+    if constexpr (k_is_fast_shape<Ea>) {
+        const std::byte* host = fast_read<T, Ea>(core, op);
+        if (host == nullptr) [[unlikely]] {
+            SKEP_TAIL_CALL run_load<T, EaAny>(core, op);
+        }
+        write_reg<T>(core, op->reg, load_le<T>(host));
+    } else {
+        const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::read);
+        write_reg<T>(core, op->reg, load<T>(core, op, linear, op->segment));
+    }
     SKEP_TAIL_CALL next(core, op);
 }
 template <typename T, typename Ea>
 void run_store(Core& core, const Op* op) {
-    const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::write);
-    store<T>(core, op, linear, read_reg<T>(core, op->reg), op->segment);
+    if constexpr (k_is_fast_shape<Ea>) {
+        std::byte* host = fast_write<T, Ea>(core, op);
+        if (host == nullptr) [[unlikely]] {
+            SKEP_TAIL_CALL run_store<T, EaAny>(core, op);
+        }
+        store_le<T>(host, read_reg<T>(core, op->reg));
+    } else {
+        const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::write);
+        store<T>(core, op, linear, read_reg<T>(core, op->reg), op->segment);
+    }
     SKEP_TAIL_CALL next(core, op);
 }
 template <typename T, typename Ea>
 void run_store_immediate(Core& core, const Op* op) {
-    const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::write);
-    store<T>(core, op, linear, static_cast<T>(op->immediate), op->segment);
+    if constexpr (k_is_fast_shape<Ea>) {
+        std::byte* host = fast_write<T, Ea>(core, op);
+        if (host == nullptr) [[unlikely]] {
+            SKEP_TAIL_CALL run_store_immediate<T, EaAny>(core, op);
+        }
+        store_le<T>(host, static_cast<T>(op->immediate));
+    } else {
+        const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::write);
+        store<T>(core, op, linear, static_cast<T>(op->immediate), op->segment);
+    }
     SKEP_TAIL_CALL next(core, op);
 }
 
@@ -67,8 +91,16 @@ void run_widen_register(Core& core, const Op* op) {
 }
 template <typename To, typename From, typename Ea>
 void run_widen_memory(Core& core, const Op* op) {
-    const uint64_t linear = Ea::linear(core, op, sizeof(From), Access::read);
-    write_reg<To>(core, op->reg, static_cast<To>(static_cast<From>(load<From>(core, op, linear, op->segment))));
+    if constexpr (k_is_fast_shape<Ea>) {
+        const std::byte* host = fast_read<From, Ea>(core, op);
+        if (host == nullptr) [[unlikely]] {
+            SKEP_TAIL_CALL run_widen_memory<To, From, EaAny>(core, op);
+        }
+        write_reg<To>(core, op->reg, static_cast<To>(load_le<From>(host)));
+    } else {
+        const uint64_t linear = Ea::linear(core, op, sizeof(From), Access::read);
+        write_reg<To>(core, op->reg, static_cast<To>(load<From>(core, op, linear, op->segment)));
+    }
     SKEP_TAIL_CALL next(core, op);
 }
 template <typename From>

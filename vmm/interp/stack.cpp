@@ -6,33 +6,6 @@
 namespace skep::interp {
 namespace {
 
-// --- the usual case: 64-bit mode, 8 bytes --------------------------------------------------------------------------------
-void run_push_register_long(Core& core, const Op* op) {
-    const uint64_t pointer = core.gpr[k_rsp] - 8;
-    store<uint64_t>(core, op, pointer, read_reg<uint64_t>(core, op->reg), k_ss);
-    core.gpr[k_rsp] = pointer;
-    SKEP_TAIL_CALL next(core, op);
-}
-void run_push_immediate_long(Core& core, const Op* op) {
-    const uint64_t pointer = core.gpr[k_rsp] - 8;
-    store<uint64_t>(core, op, pointer, op->immediate, k_ss);
-    core.gpr[k_rsp] = pointer;
-    SKEP_TAIL_CALL next(core, op);
-}
-void run_pop_register_long(Core& core, const Op* op) {
-    const uint64_t value = load<uint64_t>(core, op, core.gpr[k_rsp], k_ss);
-    core.gpr[k_rsp] += 8;
-    write_reg<uint64_t>(core, op->reg, value);  // POP RSP: the value popped stays
-    SKEP_TAIL_CALL next(core, op);
-}
-void run_leave_long(Core& core, const Op* op) {
-    const uint64_t frame = core.gpr[k_rbp];
-    const uint64_t value = load<uint64_t>(core, op, frame, k_ss);
-    core.gpr[k_rsp] = frame + 8;
-    core.gpr[k_rbp] = value;
-    SKEP_TAIL_CALL next(core, op);
-}
-
 // --- every mode and size -------------------------------------------------------------------------------------------------
 void push_register(Core& core, const Op* op) {
     set_fault_rip(core, op);
@@ -122,6 +95,53 @@ void leave_frame(Core& core, const Op* op) {
         core.gpr[k_rsp] = old_pointer;
         throw;
     }
+}
+
+// --- the usual case: 64-bit mode, 8 bytes; a TLB miss goes over to the general handler --------------------------------------
+struct EaPush {
+    static uint64_t linear(Core& core, const Op*, unsigned, Access) { return core.gpr[k_rsp] - 8; }
+};
+struct EaStackTop {
+    static uint64_t linear(Core& core, const Op*, unsigned, Access) { return core.gpr[k_rsp]; }
+};
+struct EaFrame {
+    static uint64_t linear(Core& core, const Op*, unsigned, Access) { return core.gpr[k_rbp]; }
+};
+void run_push_register_long(Core& core, const Op* op) {
+    std::byte* host = fast_write<uint64_t, EaPush>(core, op);
+    if (host == nullptr) [[unlikely]] {
+        SKEP_TAIL_CALL run_then_next<push_register>(core, op);
+    }
+    store_le<uint64_t>(host, read_reg<uint64_t>(core, op->reg));
+    core.gpr[k_rsp] -= 8;
+    SKEP_TAIL_CALL next(core, op);
+}
+void run_push_immediate_long(Core& core, const Op* op) {
+    std::byte* host = fast_write<uint64_t, EaPush>(core, op);
+    if (host == nullptr) [[unlikely]] {
+        SKEP_TAIL_CALL run_then_next<push_immediate>(core, op);
+    }
+    store_le<uint64_t>(host, op->immediate);
+    core.gpr[k_rsp] -= 8;
+    SKEP_TAIL_CALL next(core, op);
+}
+void run_pop_register_long(Core& core, const Op* op) {
+    const std::byte* host = fast_read<uint64_t, EaStackTop>(core, op);
+    if (host == nullptr) [[unlikely]] {
+        SKEP_TAIL_CALL run_then_next<pop_register>(core, op);
+    }
+    core.gpr[k_rsp] += 8;
+    write_reg<uint64_t>(core, op->reg, load_le<uint64_t>(host));  // POP RSP: the value popped stays
+    SKEP_TAIL_CALL next(core, op);
+}
+void run_leave_long(Core& core, const Op* op) {
+    const std::byte* host = fast_read<uint64_t, EaFrame>(core, op);
+    if (host == nullptr) [[unlikely]] {
+        SKEP_TAIL_CALL run_then_next<leave_frame>(core, op);
+    }
+    core.gpr[k_rsp] = core.gpr[k_rbp] + 8;
+    core.gpr[k_rbp] = load_le<uint64_t>(host);
+    SKEP_TAIL_CALL next(core, op);
 }
 
 Handler choose_push(const Source& from, Op& op, bool is_long) {

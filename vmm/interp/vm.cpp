@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include "vmm/base/bits.hpp"
 #include "vmm/interp/vcpu.hpp"
+#include "vmm/x86/cpuid.hpp"
 
 namespace skep::interp {
 
@@ -109,8 +111,7 @@ Result<std::unique_ptr<Vcpu>> InterpVm::create_vcpu(unsigned index) {
     return vcpu;
 }
 
-// Family 6, model 0x6a, stepping 6.
-uint32_t InterpVm::cpuid_signature() const { return 0x000606a6; }
+uint32_t InterpVm::cpuid_signature() const { return x86::k_cpuid_signature; }
 
 void InterpVm::forget(InterpVcpu& vcpu) {
     const std::lock_guard lock(m_mutex);
@@ -168,7 +169,7 @@ void InterpVm::watch_code(InterpVcpu& by, const std::byte* host, unsigned size, 
         const uint64_t ticket = other->ask_to_protect(page_of(host));
         while (!other->has_answered(ticket)) {
             by.answer();
-            _mm_pause();
+            std::this_thread::yield();  // the other may be waiting for this very core
         }
     }
 }
