@@ -120,6 +120,7 @@ class Core {
     // DR6 bits of debug traps that the last instruction earned (BS by the run loop, B0-B3 by the memory path);
     // poll_events() delivers them.
     uint64_t pending_debug = 0;
+    bool step_lost = false;  // INT n, INT3, INTO, INT1 clear TF and take no single-step trap (SDM 3B, 17.3.1.4)
 
     // --- derived from the above, kept by update_mode() (system room) ---
     uint8_t cpl = 0;

@@ -359,6 +359,7 @@ void software_interrupt(Core& core, uint8_t vector, SoftwareInterrupt kind) {
         event.checks_gate_dpl = true;
     }
     deliver(core, event);
+    core.step_lost = true;
 }
 
 bool needs_single_steps(const Core& core) {

@@ -252,10 +252,11 @@ void InterpVcpu::run_one() {
     const bool resumed = (core.rflags_rest & k_flag_rf) != 0;
     const Entry entry = find_code(k_single_op);
     core.shadow_sti = core.shadow_movss = false;  // they cover this instruction, which may begin new ones
+    core.step_lost = false;
     core.requests.fetch_or(k_request_step);
     enter(entry.ops, entry.op_count);
     core.requests.fetch_and(~uint32_t{k_request_step});
-    core.pending_debug |= trap ? k_dr6_single_step : 0;
+    core.pending_debug |= trap && !core.step_lost ? k_dr6_single_step : 0;
     if (resumed) {
         core.rflags_rest &= ~uint64_t{k_flag_rf};
     }

@@ -143,6 +143,14 @@ TEST(Events, single_step_traps_after_the_instruction_with_bs) {
     EXPECT_TRUE(bench.state.dr6 & k_dr6_bs);
 }
 
+TEST(Events, int_n_under_single_step_takes_no_trap) {
+    SystemBench bench(CpuMode::long64);
+    bench.state.rflags |= k_flag_tf;
+    bench.run({0xcd, 0x55});
+    EXPECT_TRUE(bench.halted_in(0x55));
+    EXPECT_TRUE(bench.frame(2) & k_flag_tf);
+}
+
 TEST(Events, interrupt_wakes_halt_and_returns_behind_it) {
     SystemBench bench(CpuMode::long64);
     bench.state.rflags |= k_flag_if;
