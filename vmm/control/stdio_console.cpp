@@ -14,7 +14,6 @@ namespace skep {
 
 StdioConsole::StdioConsole(int input, int output)
     : m_input_fd(input), m_output_fd(output), m_quit(eventfd(0, EFD_CLOEXEC)) {
-    m_reader = std::thread([this] { run_reader(); });
     m_writer = std::thread([this] { run_writer(); });
 }
 
@@ -27,7 +26,9 @@ StdioConsole::~StdioConsole() {
     }
     const uint64_t one = 1;
     [[maybe_unused]] const ssize_t woken = ::write(m_quit.get(), &one, sizeof one);
-    m_reader.join();
+    if (m_reader.joinable()) {
+        m_reader.join();
+    }
     m_writer.join();
 }
 
@@ -55,8 +56,14 @@ size_t StdioConsole::read(std::byte* to, size_t size) {
 }
 
 void StdioConsole::set_input_ready(std::function<void()> ready) {
-    const std::lock_guard lock(m_mutex);
-    m_input_ready = std::move(ready);
+    {
+        const std::lock_guard lock(m_mutex);
+        m_input_ready = std::move(ready);
+    }
+    // Not before somebody listens: input that came earlier would wait for ever.
+    if (!m_reader.joinable()) {
+        m_reader = std::thread([this] { run_reader(); });
+    }
 }
 
 void StdioConsole::run_reader() {
