@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "vmm/media/medium.hpp"
 #include "vmm/spec/spec_fields.hpp"
 #include "vmm/spec/validate.hpp"
 
@@ -14,6 +15,23 @@ namespace {
 std::string absolute(const std::string& file) {
     std::error_code ignored;
     return file.empty() ? "" : fs::absolute(file, ignored).lexically_normal().string();
+}
+
+// A CD that cannot start the machine is said now, not by a firmware that finds nothing.
+Status check_bootable(const VmSpec& spec) {
+    if (spec.firmware != Firmware::bios) {
+        return {};
+    }
+    for (const CdSpec& cd : spec.cds) {
+        const Result<MediumInfo> medium = inspect_medium(cd.file);
+        if (!medium) {
+            return tl::unexpected<Error>(medium.error());
+        }
+        if (!medium->problem.empty()) {
+            return fail(ErrorKind::invalid_input, "{}", medium->problem);
+        }
+    }
+    return {};
 }
 
 }  // namespace
@@ -109,6 +127,7 @@ Result<VmSpec> MachineOptions::make_spec(const std::string& name) const {
     return add_drives(spec)
         .and_then([&] { return set_fields(spec); })
         .and_then([&] { return check_spec(spec, fs::path("/")); })
+        .and_then([&] { return check_bootable(spec); })
         .map([&] { return std::move(spec); });
 }
 

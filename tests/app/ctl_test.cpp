@@ -108,6 +108,8 @@ TEST_F(CtlTest, errors_are_one_sentence_and_the_same_in_json) {
     EXPECT_EQ(ctl({"create", "x", "--iso", "/none.iso"}).error,
               "skepctl: The ISO file '/none.iso' cannot be opened: it does not exist. Choose another file.\n");
     EXPECT_EQ(ctl({"create", "x/y"}).code, 1);
+    ASSERT_TRUE(replace_file(m_folder / "text.iso", "this is no ISO\n"));
+    EXPECT_EQ(ctl({"create", "x", "--iso", (m_folder / "text.iso").string()}).code, 1);
     EXPECT_EQ(ctl({"frobnicate"}).code, 2);
     EXPECT_TRUE(list_bundles().empty());
 }
