@@ -11,7 +11,7 @@
 #include "devices/pci/intx.hpp"
 #include "devices/pci/pci_bus.hpp"
 #include "devices/pci/q35_host_bridge.hpp"
-#include "devices/storage/ahci.hpp"
+#include "devices/storage/ahci_controller.hpp"
 #include "devices/virtio/virtio_blk.hpp"
 #include "devices/virtio/virtio_pci.hpp"
 #include "devices/virtio/virtio_rng.hpp"
@@ -24,7 +24,6 @@ namespace skep {
 namespace {
 
 // Where things sit on PCI bus 0. Slots 1 and 2 are left to displays.
-constexpr PciAddress k_ahci_address{31, 2};
 constexpr uint8_t k_rng_slot = 3;
 constexpr uint8_t k_first_disk_slot = 4;
 constexpr uint8_t k_last_disk_slot = 23;
@@ -70,6 +69,7 @@ class Builder {
     void give_firmware_its_files();
     Status set_up_direct_boot();
     Status add_vcpus();
+    void watch_disk_space();
     [[nodiscard]] Result<std::string> host_path(const std::string& file) const;
 
     const BuildInputs& m_inputs;
@@ -171,7 +171,6 @@ Result<std::shared_ptr<BlockBackend>> Builder::open_disk(const DiskSpec& disk) {
     if (!image) {
         return tl::unexpected(image.error());
     }
-    (*image)->set_on_no_space([report = m_inputs.on_no_space, id = disk.id](const std::string& sentence) { report(id, sentence); });
     m_built.disks.push_back({disk.id, *path, *image});
     return std::shared_ptr<BlockBackend>(*image);
 }
@@ -202,8 +201,8 @@ Status Builder::add_ahci_disk(const DiskSpec& disk) {
     }
     m_built.ahci->attach_disk(m_next_port, std::move(*backend),
                               DiskIdentity{.serial = disk.serial.empty() ? disk.id : disk.serial, .model = "Skep disk"});
-    m_boot_devices[disk.id] = {.kind = BootDevice::Kind::ahci, .slot = k_ahci_address.slot,
-                               .function = k_ahci_address.function, .port = m_next_port};
+    m_boot_devices[disk.id] = {.kind = BootDevice::Kind::ahci, .slot = m_built.ahci->address().slot,
+                               .function = m_built.ahci->address().function, .port = m_next_port};
     ++m_next_port;
     return {};
 }
@@ -225,8 +224,8 @@ Status Builder::add_cd(const CdSpec& cd) {
     }
     m_built.ahci->attach_cd(m_next_port, std::move(medium));
     m_built.cds.push_back({cd.id, path, m_next_port});
-    m_boot_devices[cd.id] = {.kind = BootDevice::Kind::ahci, .slot = k_ahci_address.slot,
-                             .function = k_ahci_address.function, .port = m_next_port};
+    m_boot_devices[cd.id] = {.kind = BootDevice::Kind::ahci, .slot = m_built.ahci->address().slot,
+                             .function = m_built.ahci->address().function, .port = m_next_port};
     ++m_next_port;
     return {};
 }
@@ -242,7 +241,7 @@ Status Builder::add_ahci() {
                     "The SATA controller has {} ports, but {} disks and CD drives want one; make some disks virtio.",
                     k_ahci_ports, units);
     }
-    auto controller = std::make_unique<AhciController>(*m_context, k_ahci_address);
+    auto controller = std::make_unique<AhciController>(*m_context);
     m_built.ahci = controller.get();
     m_built.machine->add_device(std::move(controller));
     for (const DiskSpec& disk : m_spec.disks) {
@@ -335,6 +334,14 @@ Status Builder::set_up_direct_boot() {
     return {};
 }
 
+// After the devices, which bring a report of their own that does not name the disk.
+void Builder::watch_disk_space() {
+    for (const BuiltDisk& disk : m_built.disks) {
+        disk.backend->set_on_no_space(
+            [report = m_inputs.on_no_space, id = disk.id](const std::string& sentence) { report(id, sentence); });
+    }
+}
+
 Status Builder::set_up_boot() {
     if (m_spec.firmware == Firmware::bios) {
         give_firmware_its_files();
@@ -364,6 +371,7 @@ Result<BuiltMachine> Builder::build() {
         status = add_disks();
     }
     if (status) {
+        watch_disk_space();
         status = set_up_boot();
     }
     if (status) {

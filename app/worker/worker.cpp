@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/worker/sandbox.hpp"
-#include "devices/storage/ahci.hpp"
+#include "devices/storage/ahci_controller.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/control/host_check.hpp"
 #include "vmm/interp/vm.hpp"
