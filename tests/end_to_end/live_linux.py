@@ -3,7 +3,7 @@
 """A live Linux reaches a shell by direct boot and by ISO, with 1 and 2 vCPUs, and ends with the right exit codes."""
 from skep_guest import check, main, need, run_guest
 
-SHELL = r"~ # "
+SHELL = r"skep# "
 
 
 def boot(cpus, *options):
