@@ -51,7 +51,6 @@ void LibraryWindow::list_menu(const QPoint& at) {
     };
     const auto can_start = [](VmSession* s) { return !is_active(s->state()) && s->state() != VmState::broken; };
     const auto active = [](VmSession* s) { return is_active(s->state()); };
-    const auto one = [&](VmSession*) { return sessions.size() == 1; };
     const auto one_readable = [&sessions](VmSession* s) { return sessions.size() == 1 && s->spec().has_value(); };
     const auto one_off = [&sessions](VmSession* s) { return sessions.size() == 1 && !is_active(s->state()); };
     add(QStringLiteral("listStart"), tr("&Start"), can_start, [](VmSession* s) { s->start(); });
@@ -63,7 +62,6 @@ void LibraryWindow::list_menu(const QPoint& at) {
     add(QStringLiteral("listFolder"), tr("Open f&older"), [n = sessions.size()](VmSession*) { return n == 1; },
         [this](VmSession* s) { page_of(s)->open_folder(); });
     add(QStringLiteral("listDelete"), tr("De&lete…"), one_off, [this](VmSession* s) { delete_machine(s); });
-    (void)one;
     menu.exec(m_list->viewport()->mapToGlobal(at));
 }
 

@@ -22,7 +22,7 @@ WelcomePage::WelcomePage(QWidget* parent)
     m_title->setObjectName(QStringLiteral("welcomeTitle"));
     m_text->setObjectName(QStringLiteral("welcomeText"));
     m_text->setWordWrap(true);
-    m_text->setMinimumWidth(320);
+    m_text->setMinimumWidth(440);
     auto* create = new QPushButton(tr("&New virtual machine…"), this);
     create->setObjectName(QStringLiteral("welcomeNew"));
     create->setAccessibleName(tr("New virtual machine"));

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Sessions and the library's model against a worker process without a machine.
+#include "ui/model/vm_session.hpp"
+
+#include <signal.h>
+
+#include <QFile>
+#include <QSignalSpy>
+
+#include "tests/ui/support/test_library.hpp"
+#include "ui/model/jobs.hpp"
+#include "ui/model/vm_list_model.hpp"
+#include "vmm/control/launcher.hpp"
+
+namespace skep::ui {
+namespace {
+
+class SessionTest : public LibraryTest {
+  protected:
+    ~SessionTest() override {
+        for (const BundleEntry& entry : list_bundles(m_root)) {
+            if (auto bundle = Bundle::open(entry.folder)) {
+                const WorkerState worker = worker_state(*bundle);
+                if (worker.life == WorkerLife::running && worker.pid > 1) {
+                    kill(worker.pid, SIGKILL);
+                }
+            }
+        }
+    }
+    [[nodiscard]] static bool is(VmSession* session, VmState state) {
+        return wait_for([&] { return session->state() == state; });
+    }
+};
+
+TEST_F(SessionTest, start_reaches_running_and_the_console_answers) {
+    make_machine("one");
+    VmListModel model(m_root);
+    ASSERT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
+    VmSession* session = model.session(0);
+    Fd console;
+    session->set_console_receiver([&](unsigned, Fd socket) { console = std::move(socket); });
+    QObject::connect(session, &VmSession::link_up, session, [session] { session->open_console(0); });
+    session->start();
+    EXPECT_EQ(session->state(), VmState::starting);
+    ASSERT_TRUE(is(session, VmState::running));
+    ASSERT_TRUE(wait_for([&] { return console.valid(); }));
+    char text[64] = {};
+    ASSERT_TRUE(wait_for([&] { return read(console.get(), text, sizeof text - 1) > 0; }));
+    EXPECT_NE(std::string(text).find("fake guest one up"), std::string::npos);
+    EXPECT_TRUE(wait_for([&] { return session->status().cpu_backend == "interp"; }));
+    session->power_off();
+    EXPECT_TRUE(is(session, VmState::off));
+}
+
+TEST_F(SessionTest, pause_resume_and_full_disk_follow_the_worker) {
+    make_machine("one");
+    VmListModel model(m_root);
+    ASSERT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
+    VmSession* session = model.session(0);
+    Fd console;
+    session->set_console_receiver([&](unsigned, Fd socket) { console = std::move(socket); });
+    session->start();
+    ASSERT_TRUE(is(session, VmState::running));
+    session->pause();
+    EXPECT_TRUE(is(session, VmState::paused));
+    session->resume();
+    EXPECT_TRUE(is(session, VmState::running));
+    session->open_console(0);
+    ASSERT_TRUE(wait_for([&] { return console.valid(); }));
+    ASSERT_EQ(write(console.get(), "full", 4), 4);
+    EXPECT_TRUE(is(session, VmState::no_space));
+    EXPECT_EQ(session->reason(), QStringLiteral("Free some space, then press Retry."));
+    session->retry();
+    EXPECT_TRUE(is(session, VmState::running));
+    session->shut_down();
+    EXPECT_TRUE(is(session, VmState::off));
+}
+
+TEST_F(SessionTest, killed_worker_is_noticed_within_two_seconds) {
+    const Bundle bundle = make_machine("one");
+    VmListModel model(m_root);
+    ASSERT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
+    VmSession* session = model.session(0);
+    session->start();
+    ASSERT_TRUE(is(session, VmState::running));
+    QElapsedTimer timer;
+    timer.start();
+    kill(worker_state(bundle).pid, SIGKILL);
+    EXPECT_TRUE(is(session, VmState::crashed));
+    EXPECT_LT(timer.elapsed(), 2000);
+    session->start();
+    EXPECT_TRUE(is(session, VmState::running)) << "Restart";
+}
+
+TEST_F(SessionTest, another_window_attaches_within_a_second_and_guests_go_on) {
+    const Bundle bundle = make_machine("one");
+    {
+        VmListModel first(m_root);
+        ASSERT_TRUE(wait_for([&] { return first.rowCount() == 1; }));
+        first.session(0)->start();
+        ASSERT_TRUE(is(first.session(0), VmState::running));
+    }
+    EXPECT_EQ(worker_state(bundle).life, WorkerLife::running);
+    QElapsedTimer timer;
+    timer.start();
+    VmListModel second(m_root);
+    ASSERT_TRUE(wait_for([&] { return second.rowCount() == 1 && second.session(0)->attached(); }));
+    EXPECT_LT(timer.elapsed(), 1000);
+    kill(worker_state(bundle).pid, SIGKILL);
+    EXPECT_TRUE(is(second.session(0), VmState::crashed)) << "also for a worker that this process did not start";
+}
+
+TEST_F(SessionTest, worker_that_refuses_is_told_with_its_sentence) {
+    make_machine("one", "refuse to start");
+    VmListModel model(m_root);
+    ASSERT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
+    QSignalSpy failed(model.session(0), &VmSession::failed);
+    model.session(0)->start();
+    ASSERT_TRUE(wait_for([&] { return failed.count() == 1; }));
+    EXPECT_TRUE(failed[0][1].toString().contains(QStringLiteral("This test refuses to start.")))
+        << failed[0][1].toString().toStdString();
+    EXPECT_EQ(model.session(0)->state(), VmState::failed);
+}
+
+TEST_F(SessionTest, action_refused_by_the_worker_is_told) {
+    make_machine("one");
+    VmListModel model(m_root);
+    ASSERT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
+    VmSession* session = model.session(0);
+    session->start();
+    ASSERT_TRUE(is(session, VmState::running));
+    QSignalSpy failed(session, &VmSession::failed);
+    session->insert(QStringLiteral("cd0"), QStringLiteral("/missing.iso"));
+    ASSERT_TRUE(wait_for([&] { return failed.count() == 1; }));
+    EXPECT_EQ(failed[0][1].toString(), QStringLiteral("'/missing.iso' does not exist."));
+}
+
+TEST_F(SessionTest, library_shows_broken_yaml_and_heals_by_the_previous_version) {
+    const Bundle bundle = make_machine("one");
+    ASSERT_TRUE(bundle.update([](VmSpec& spec) -> Status {
+        spec.notes = "second";
+        return {};
+    }));
+    QFile file(QString::fromStdString(bundle.spec_file().string()));
+    ASSERT_TRUE(file.open(QIODevice::WriteOnly));
+    file.write("name: [broken\n");
+    file.close();
+    VmListModel model(m_root);
+    ASSERT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
+    VmSession* session = model.session(0);
+    EXPECT_EQ(session->state(), VmState::broken);
+    EXPECT_TRUE(session->reason().contains(QStringLiteral("line"))) << session->reason().toStdString();
+    session->restore_previous();
+    EXPECT_TRUE(is(session, VmState::off));
+    EXPECT_EQ(session->name(), QStringLiteral("one"));
+}
+
+TEST_F(SessionTest, library_follows_folders_that_come_and_go) {
+    VmListModel model(m_root);
+    ASSERT_TRUE(wait_for([&] { return model.scanned_once(); }));
+    EXPECT_EQ(model.rowCount(), 0);
+    Bundle bundle = make_machine("late");
+    EXPECT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
+    ASSERT_TRUE(bundle.remove(DeleteMode::permanently));
+    EXPECT_TRUE(wait_for([&] { return model.rowCount() == 0; }));
+}
+
+TEST_F(SessionTest, sample_job_reports_steps_and_leaves_only_a_complete_file) {
+    const QString good = write_file(QStringLiteral("good.sh"), "#!/bin/sh\necho 'STEP Collecting'\necho iso > \"$1\"\n");
+    QFile::setPermissions(good, QFile::ReadOwner | QFile::WriteOwner | QFile::ExeOwner);
+    const QString output = m_folder.filePath(QStringLiteral("out.iso"));
+    auto* job = new SampleJob(good, output);
+    QSignalSpy steps(job, &Job::progressed);
+    QSignalSpy succeeded(job, &Job::succeeded);
+    job->run();
+    ASSERT_TRUE(wait_for([&] { return succeeded.count() == 1; }));
+    EXPECT_EQ(steps.last()[0].toString(), QStringLiteral("Collecting"));
+    EXPECT_TRUE(QFile::exists(output));
+    QFile::remove(output);
+    const QString bad = write_file(QStringLiteral("bad.sh"), "#!/bin/sh\necho half > \"$1\"\necho 'No kernel here.' >&2\nexit 1\n");
+    QFile::setPermissions(bad, QFile::ReadOwner | QFile::WriteOwner | QFile::ExeOwner);
+    job = new SampleJob(bad, output);
+    QSignalSpy failed(job, &Job::failed);
+    job->run();
+    ASSERT_TRUE(wait_for([&] { return failed.count() == 1; }));
+    EXPECT_EQ(failed[0][0].toString(), QStringLiteral("No kernel here."));
+    EXPECT_FALSE(QFile::exists(output));
+    EXPECT_FALSE(QFile::exists(output + QStringLiteral(".part")));
+}
+
+}  // namespace
+}  // namespace skep::ui

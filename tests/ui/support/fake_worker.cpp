@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A worker without a machine, for the window's tests: the real control server and consoles, a pretended guest that
+// greets, echoes what is typed and obeys the buttons. "crash" typed at it kills the process as a bug would; "full"
+// pretends that the host's disk is full.
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "vmm/base/event_loop.hpp"
+#include "vmm/control/run_record.hpp"
+#include "vmm/control/runtime_dir.hpp"
+#include "vmm/control/server.hpp"
+#include "vmm/spec/bundle.hpp"
+
+namespace {
+
+using namespace skep;
+
+class FakeGuest : public MachineControl {
+  public:
+    FakeGuest(EventLoop& loop, const Bundle& bundle, const VmSpec& spec) : m_loop(loop), m_bundle(bundle), m_console(loop) {
+        m_server.emplace(loop, *this, std::vector<ConsoleHub*>{&m_console},
+                         ServerIdentity{spec.id, spec.name, "fake"});
+        m_console.set_input_ready([this] { m_loop.post([this] { take_input(); }); });
+        say("fake guest " + spec.name + " up\r\nlogin: ");
+    }
+    Status listen(const std::filesystem::path& path) { return m_server->listen(path); }
+
+    MachineStatus status() override { return {m_state, "", 61000, "interp", "This is a test."}; }
+    Status pause() override { return set_state(MachineState::paused); }
+    Status resume() override { return set_state(MachineState::running); }
+    Status power_button() override { return end(1, "The guest turned itself off."); }
+    Status power_off() override { return end(1, "Turned off."); }
+    Status reset() override {
+        say("\r\nfake guest again\r\nlogin: ");
+        m_server->guest_reset();
+        return {};
+    }
+    Status eject(const std::string&) override {
+        m_server->cd_changed("cd0", "");
+        return {};
+    }
+    Status insert(const std::string&, const std::string& file) override {
+        if (file.find("missing") != std::string::npos) {
+            return fail(ErrorKind::not_found, "'{}' does not exist.", file);
+        }
+        m_server->cd_changed("cd0", file);
+        return {};
+    }
+    Status retry() override { return set_state(MachineState::running); }
+    std::string info_json() override { return "{}"; }
+
+  private:
+    void say(const std::string& text) {
+        m_console.write({reinterpret_cast<const std::byte*>(text.data()), text.size()});
+    }
+    Status set_state(MachineState state) {
+        m_state = state;
+        m_server->state_changed(state, "");
+        return {};
+    }
+    Status end(int code, const std::string& reason) {
+        m_loop.after(std::chrono::milliseconds(20), [this, code, reason] {
+            m_server->shut_down(code, reason);
+            (void)record_exit(m_bundle.folder(), code, reason);
+            m_loop.quit();
+        });
+        return {};
+    }
+    void take_input() {
+        std::byte buffer[256];
+        const size_t count = m_console.read(buffer, sizeof buffer);
+        m_typed.append(reinterpret_cast<const char*>(buffer), count);
+        say(std::string(reinterpret_cast<const char*>(buffer), count));
+        if (m_typed.find("crash") != std::string::npos) {
+            _exit(99);
+        }
+        if (m_typed.find("triple") != std::string::npos) {
+            m_typed.clear();
+            (void)end(3, "The guest's processor gave up (triple fault).");
+        }
+        if (m_typed.find("full") != std::string::npos) {
+            m_typed.clear();
+            m_state = MachineState::no_space;
+            m_server->no_space("disk0", "Free some space, then press Retry.");
+        }
+    }
+
+    EventLoop& m_loop;
+    const Bundle& m_bundle;
+    ConsoleHub m_console;
+    std::optional<ControlServer> m_server;
+    MachineState m_state = MachineState::running;
+    std::string m_typed;
+};
+
+int run(const std::filesystem::path& folder) {
+    auto bundle = Bundle::open(folder);
+    auto spec = bundle ? bundle->load() : Result<VmSpec>(tl::unexpected(bundle.error()));
+    auto lock = RunLock::acquire(folder);
+    if (!spec || !lock || spec->notes == "refuse to start") {
+        const std::string why = !spec ? spec.error().message : !lock ? lock.error().message : "This test refuses to start.";
+        (void)!write(STDERR_FILENO, (why + "\n").data(), why.size() + 1);
+        return 4;
+    }
+    (void)record_start(folder);
+    EventLoop loop;
+    FakeGuest guest(loop, *bundle, *spec);
+    const auto path = prepare_socket(spec->id);
+    const Status listening = path ? guest.listen(*path) : tl::unexpected(path.error());
+    if (!listening) {
+        (void)!write(STDERR_FILENO, listening.error().message.data(), listening.error().message.size());
+        return 4;
+    }
+    loop.run();
+    return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    for (int i = 1; i + 1 < argc; ++i) {
+        if (std::strcmp(argv[i], "--bundle") == 0) {
+            return run(argv[i + 1]);
+        }
+    }
+    return 4;
+}
