@@ -265,8 +265,8 @@ void TerminalWidget::paste_clipboard() { paste_text(QApplication::clipboard()->t
 
 bool TerminalWidget::confirm_paste(const QString& text) {
     QMessageBox box(QMessageBox::Question, tr("Paste several lines?"),
-                    tr("The guest may run each of these %n lines as a command.", nullptr,
-                       static_cast<int>(typed_bytes(text).count('\r')) + 1),
+                    tr("The guest may run each of these %1 lines as a command.")
+                        .arg(typed_bytes(text).trimmed().count('\r') + 1),
                     QMessageBox::Cancel, this);
     box.setObjectName(QStringLiteral("confirmPaste"));
     box.setTextFormat(Qt::PlainText);

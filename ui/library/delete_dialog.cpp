@@ -44,7 +44,7 @@ DeleteDialog::DeleteDialog(const QString& name, const std::vector<BundleFile>& f
         total += file.allocated;
         disks = disks || is_disk_file(file.path);
     }
-    auto* sum = new QLabel(tr("%1 in %n file(s)", nullptr, static_cast<int>(files.size())).arg(size_text(total)), this);
+    auto* sum = new QLabel(tr("Together %1 on disk").arg(size_text(total)), this);
     sum->setObjectName(QStringLiteral("deleteTotal"));
     m_keep->setObjectName(QStringLiteral("keepDisks"));
     m_keep->setEnabled(disks);

@@ -223,11 +223,6 @@ void LibraryWindow::add_page(VmSession* session) {
     m_stack->addWidget(page);
     connect(page, &VmPage::delete_requested, this, [this, session] { delete_machine(session); });
     connect(session, &VmSession::renamed, &m_model, &VmListModel::rescan);
-    if (session->folder() == m_start_folder) {
-        m_start_folder.clear();
-        select_folder(session->folder());
-        session->start();
-    }
 }
 
 void LibraryWindow::remove_page(VmSession* session) {
@@ -285,11 +280,12 @@ NewSheet* LibraryWindow::open_new_sheet(const QString& medium) {
 }
 
 void LibraryWindow::start_new(const QString& folder, bool start) {
-    if (start) {
-        m_start_folder = folder;
-    }
     m_model.rescan_now();
     select_folder(folder);
+    VmSession* session = m_model.find(folder);
+    if (start && session != nullptr) {
+        session->start();
+    }
 }
 
 void LibraryWindow::try_small_linux() {

@@ -79,7 +79,6 @@ class LibraryWindow : public QMainWindow {
     QLabel* m_job_text = nullptr;
     std::map<VmSession*, VmPage*> m_pages;
     std::optional<Deleted> m_deleted;
-    QString m_start_folder;   // a machine to start as soon as the list holds it
     bool m_may_close = false;
 };
 

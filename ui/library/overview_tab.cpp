@@ -125,7 +125,7 @@ void OverviewTab::update_texts() {
     if (!spec) {
         return;
     }
-    QString cpu = tr("%n virtual processor(s)", nullptr, static_cast<int>(spec->cpus));
+    QString cpu = spec->cpus == 1 ? tr("1 virtual processor") : tr("%1 virtual processors").arg(spec->cpus);
     if (active && !status.cpu_backend.empty()) {
         cpu += status.cpu_backend == "kvm" ? tr(", hardware (KVM)") : tr(", software");
         if (!status.cpu_reason.empty()) {

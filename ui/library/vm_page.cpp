@@ -247,7 +247,7 @@ void VmPage::update_bars() {
         bar->set_text(on ? title : QString(), text);
     };
     show(m_crash_bar, state == VmState::crashed, tr("“%1” stopped unexpectedly").arg(name),
-         (m_session->reason() + u' ' + tr("What the guest had written to its disks is safe.")).trimmed());
+         m_session->reason().isEmpty() ? tr("What the guest had written to its disks is safe.") : m_session->reason());
     show(m_failed_bar, state == VmState::failed, tr("“%1” ended with an error").arg(name), m_session->reason());
     show(m_broken_bar, state == VmState::broken, tr("The settings of “%1” cannot be read").arg(name),
          m_session->reason());

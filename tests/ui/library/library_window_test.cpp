@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The main window with a real worker process (without a machine): from the empty library to a console, crash card,
+// delete with Undo, broken settings, closing.
+#include "ui/library/library_window.hpp"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <QAction>
+#include <QApplication>
+#include <QCheckBox>
+#include <QClipboard>
+#include <QLabel>
+#include <QLineEdit>
+#include <QListView>
+#include <QListWidget>
+#include <QMessageBox>
+#include <QPushButton>
+#include <QSettings>
+#include <QTreeWidget>
+
+#include "tests/ui/support/test_library.hpp"
+#include "ui/console/console_view.hpp"
+#include "ui/library/host_check_dialog.hpp"
+#include "ui/library/vm_page.hpp"
+#include "ui/newvm/new_sheet.hpp"
+#include "vmm/control/launcher.hpp"
+
+namespace skep::ui {
+namespace {
+
+class LibraryWindowTest : public LibraryTest {
+  protected:
+    LibraryWindowTest() { QSettings().clear(); }
+    ~LibraryWindowTest() override {
+        m_window.reset();
+        for (const BundleEntry& entry : list_bundles(m_root)) {
+            if (auto bundle = Bundle::open(entry.folder)) {
+                const WorkerState worker = worker_state(*bundle);
+                if (worker.life == WorkerLife::running && worker.pid > 1) {
+                    kill(worker.pid, SIGKILL);
+                }
+            }
+        }
+    }
+    void open() {
+        m_window = std::make_unique<LibraryWindow>(m_root);
+        m_window->show();
+        EXPECT_TRUE(wait_for([&] { return m_window->model().scanned_once(); }));
+    }
+    template <typename Widget>
+    Widget* get(const char* name, QWidget* in = nullptr) {
+        auto* widget = (in != nullptr ? in : m_window.get())->findChild<Widget*>(QString::fromLatin1(name));
+        EXPECT_NE(widget, nullptr) << name;
+        return widget;
+    }
+    VmSession* session(int row = 0) { return m_window->model().session(row); }
+    VmPage* page(int row = 0) { return m_window->page_of(session(row)); }
+    [[nodiscard]] bool becomes(VmState state) {
+        return wait_for([&] { return session() != nullptr && session()->state() == state; });
+    }
+    void start_machine() {
+        make_machine("one");
+        open();
+        get<QAction>("actionStart", page())->trigger();
+        ASSERT_TRUE(becomes(VmState::running));
+        ASSERT_TRUE(wait_for([&] { return page()->console(0)->attached(); }));
+    }
+    std::unique_ptr<LibraryWindow> m_window;
+};
+
+TEST_F(LibraryWindowTest, empty_library_offers_new_and_reaches_a_console_in_three_clicks) {
+    const QString downloads = QDir::home().filePath(QStringLiteral("Downloads"));
+    QDir().mkpath(downloads);
+    QFile file(downloads + QStringLiteral("/three.iso"));
+    ASSERT_TRUE(file.open(QIODevice::WriteOnly));
+    file.write(tiny_iso("Debian 12.5.0 amd64 n"));
+    file.close();
+    open();
+    EXPECT_TRUE(get<QWidget>("welcomePage")->isVisible());
+    QTest::mouseClick(get<QPushButton>("newButton"), Qt::LeftButton);
+    auto* sheet = m_window->findChild<NewSheet*>();
+    ASSERT_NE(sheet, nullptr);
+    auto* list = get<QListWidget>("mediaList", sheet);
+    ASSERT_TRUE(wait_for([&] { return list->count() == 1 && (list->item(0)->flags() & Qt::ItemIsEnabled) != 0; }));
+    QTest::mouseClick(list->viewport(), Qt::LeftButton, {}, list->visualItemRect(list->item(0)).center());
+    QTest::mouseClick(get<QPushButton>("createAndStart", sheet), Qt::LeftButton);
+    ASSERT_TRUE(becomes(VmState::running));
+    ASSERT_TRUE(wait_for([&] { return page()->console(0)->last_line().startsWith(QStringLiteral("login:")); }));
+    QTest::keyClicks(page()->console(0)->terminal(), QStringLiteral("root"));
+    EXPECT_TRUE(wait_for([&] { return page()->console(0)->last_line() == QStringLiteral("login: root"); }));
+    EXPECT_TRUE(wait_for([&] { return session()->last_line() == QStringLiteral("login: root"); }));
+    file.remove();
+}
+
+TEST_F(LibraryWindowTest, crash_shows_a_card_and_restart_works) {
+    start_machine();
+    QTest::keyClicks(page()->console(0)->terminal(), QStringLiteral("crash"));
+    ASSERT_TRUE(becomes(VmState::crashed));
+    EXPECT_TRUE(get<QWidget>("crashBar", page())->isVisible());
+    EXPECT_EQ(get<QLabel>("crashBarTitle", page())->text(), QStringLiteral("“one” stopped unexpectedly"));
+    QTest::mouseClick(get<QPushButton>("crashRestart", page()), Qt::LeftButton);
+    EXPECT_TRUE(becomes(VmState::running));
+    EXPECT_FALSE(get<QWidget>("crashBar", page())->isVisible());
+}
+
+TEST_F(LibraryWindowTest, triple_fault_shows_the_workers_sentence) {
+    start_machine();
+    QTest::keyClicks(page()->console(0)->terminal(), QStringLiteral("triple"));
+    ASSERT_TRUE(becomes(VmState::failed));
+    EXPECT_TRUE(get<QLabel>("failedBarText", page())->text().contains(QStringLiteral("triple fault")))
+        << get<QLabel>("failedBarText", page())->text().toStdString();
+}
+
+TEST_F(LibraryWindowTest, full_disk_shows_retry_and_goes_on) {
+    start_machine();
+    QTest::keyClicks(page()->console(0)->terminal(), QStringLiteral("full"));
+    ASSERT_TRUE(becomes(VmState::no_space));
+    EXPECT_TRUE(get<QWidget>("noSpaceBar", page())->isVisible());
+    QTest::mouseClick(get<QPushButton>("noSpaceRetry", page()), Qt::LeftButton);
+    EXPECT_TRUE(becomes(VmState::running));
+}
+
+TEST_F(LibraryWindowTest, force_off_asks_first) {
+    start_machine();
+    get<QAction>("actionForceOff", page())->trigger();
+    auto* question = get<QMessageBox>("confirmForceOff");
+    ASSERT_NE(question, nullptr);
+    EXPECT_EQ(session()->state(), VmState::running);
+    QTest::mouseClick(get<QPushButton>("confirmForceOffYes", question), Qt::LeftButton);
+    EXPECT_TRUE(becomes(VmState::off));
+}
+
+TEST_F(LibraryWindowTest, window_restarted_shows_the_console_history) {
+    start_machine();
+    QTest::keyClicks(page()->console(0)->terminal(), QStringLiteral("hello"));
+    ASSERT_TRUE(wait_for([&] { return page()->console(0)->last_line() == QStringLiteral("login: hello"); }));
+    m_window.reset();
+    QElapsedTimer timer;
+    timer.start();
+    open();
+    ASSERT_TRUE(wait_for([&] { return page()->console(0)->last_line() == QStringLiteral("login: hello"); }));
+    EXPECT_LT(timer.elapsed(), 1000);
+}
+
+TEST_F(LibraryWindowTest, delete_lists_files_with_sizes_and_undo_brings_it_back) {
+    const Bundle bundle = make_machine("one");
+    VmSpec spec = *bundle.load();
+    ASSERT_TRUE(bundle.create_disk(spec, 1 << 20, DiskBus::virtio));
+    ASSERT_TRUE(bundle.save(spec));
+    open();
+    emit page()->delete_requested();
+    DeleteDialog* dialog = nullptr;
+    ASSERT_TRUE(wait_for([&] { return (dialog = m_window->findChild<DeleteDialog*>()) != nullptr; }));
+    auto* files = get<QTreeWidget>("deleteFiles", dialog);
+    EXPECT_EQ(files->findItems(QStringLiteral("disks/disk0.img"), Qt::MatchExactly).size(), 1);
+    EXPECT_EQ(files->findItems(QStringLiteral("disks/disk0.img"), Qt::MatchExactly)[0]->text(2), QStringLiteral("1 MiB"));
+    QTest::mouseClick(get<QPushButton>("confirmDelete", dialog), Qt::LeftButton);
+    ASSERT_TRUE(wait_for([&] { return m_window->model().rowCount() == 0; }));
+    ASSERT_TRUE(wait_for([&] { return get<QWidget>("undoBar")->isVisible(); }));
+    QTest::mouseClick(get<QPushButton>("undoDelete"), Qt::LeftButton);
+    EXPECT_TRUE(wait_for([&] { return m_window->model().rowCount() == 1; }));
+    EXPECT_TRUE(std::filesystem::exists(m_root / "one.skep/disks/disk0.img"));
+}
+
+TEST_F(LibraryWindowTest, delete_keeping_disks_moves_them_out_and_undo_moves_them_in) {
+    const Bundle bundle = make_machine("one");
+    VmSpec spec = *bundle.load();
+    ASSERT_TRUE(bundle.create_disk(spec, 1 << 20, DiskBus::virtio));
+    const auto deleted = delete_bundle(bundle, DiskFate::kept);
+    ASSERT_TRUE(deleted) << deleted.error().message;
+    ASSERT_EQ(deleted->kept.size(), 1U);
+    EXPECT_TRUE(std::filesystem::exists(deleted->kept[0].second));
+    ASSERT_TRUE(undo_delete(*deleted));
+    EXPECT_TRUE(std::filesystem::exists(m_root / "one.skep/disks/disk0.img"));
+}
+
+TEST_F(LibraryWindowTest, broken_settings_are_listed_with_their_sentence_and_restored) {
+    const Bundle bundle = make_machine("one");
+    ASSERT_TRUE(bundle.update([](VmSpec& spec) -> Status {
+        spec.notes = "x";
+        return {};
+    }));
+    QFile file(QString::fromStdString(bundle.spec_file().string()));
+    ASSERT_TRUE(file.open(QIODevice::WriteOnly));
+    file.write("name: [\n");
+    file.close();
+    open();
+    ASSERT_TRUE(becomes(VmState::broken));
+    EXPECT_TRUE(get<QWidget>("brokenBar", page())->isVisible());
+    EXPECT_TRUE(get<QLabel>("brokenBarText", page())->text().contains(QStringLiteral("line")));
+    QTest::mouseClick(get<QPushButton>("brokenRestore", page()), Qt::LeftButton);
+    EXPECT_TRUE(becomes(VmState::off));
+}
+
+TEST_F(LibraryWindowTest, closing_with_a_running_machine_asks_and_keeps_it_running) {
+    start_machine();
+    const Bundle bundle = *session()->bundle();
+    m_window->close();
+    EXPECT_TRUE(m_window->isVisible());
+    auto* question = get<QMessageBox>("quitDialog");
+    ASSERT_NE(question, nullptr);
+    get<QCheckBox>("quitRemember", question)->setChecked(true);
+    QTest::mouseClick(get<QPushButton>("quitKeep", question), Qt::LeftButton);
+    EXPECT_TRUE(wait_for([&] { return !m_window->isVisible(); }));
+    EXPECT_EQ(worker_state(bundle).life, WorkerLife::running);
+    EXPECT_EQ(QSettings().value(QStringLiteral("quitAction")).toString(), QStringLiteral("keep"));
+}
+
+TEST_F(LibraryWindowTest, host_check_shows_cause_cure_and_copies_the_command) {
+    HostCheckDialog dialog;
+    dialog.show();
+    dialog.show_findings({{"kvm", "Hardware virtualisation", CheckLevel::error, "You may not open /dev/kvm.",
+                           "Join the group kvm.", "sudo adduser me kvm"}});
+    QTest::mouseClick(dialog.findChild<QPushButton*>(QStringLiteral("copy_kvm")), Qt::LeftButton);
+    EXPECT_TRUE(wait_for([] { return QApplication::clipboard()->text() == QStringLiteral("sudo adduser me kvm"); }, 100));
+    EXPECT_EQ(blocking_finding({{"kvm", "t", CheckLevel::error, "cause", "", ""}}), QStringLiteral("cause"));
+    EXPECT_TRUE(blocking_finding({{"kvm", "t", CheckLevel::warning, "cause", "", ""}}).isEmpty());
+}
+
+TEST_F(LibraryWindowTest, every_control_has_a_name_for_assistive_tools) {
+    make_machine("one");
+    open();
+    for (const auto* button : m_window->findChildren<QAbstractButton*>()) {
+        const bool internal = button->objectName().startsWith(QStringLiteral("qt_")) ||
+                              qobject_cast<QLineEdit*>(button->parentWidget()) != nullptr;
+        EXPECT_TRUE(internal || !button->accessibleName().isEmpty() || !button->text().isEmpty())
+            << button->objectName().toStdString();
+    }
+}
+
+}  // namespace
+}  // namespace skep::ui

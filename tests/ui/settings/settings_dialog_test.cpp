@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Settings: rows from descriptors, messages beside fields, "next start" badges, drives and boot order.
+#include "ui/settings/settings_dialog.hpp"
+
+#include <gtest/gtest.h>
+
+#include <QComboBox>
+#include <QLabel>
+#include <QLineEdit>
+#include <QListWidget>
+#include <QPlainTextEdit>
+#include <QPushButton>
+#include <QSpinBox>
+
+#include "tests/ui/support/test_library.hpp"
+
+namespace skep::ui {
+namespace {
+
+class SettingsDialogTest : public LibraryTest {
+  protected:
+    void open(MachineActivity activity) {
+        VmSpec spec;
+        spec.id = make_uuid();
+        spec.name = "one";
+        spec.cds.push_back({"cd0", "", {}});
+        DiskSpec disk;
+        disk.id = "disk0";
+        disk.file = write_file(QStringLiteral("d.img"), QByteArray(4096, 'x')).toStdString();
+        spec.disks.push_back(disk);
+        m_dialog = std::make_unique<SettingsDialog>(spec, m_folder.path().toStdString(), HostFacts{8192, 4096, 4}, activity);
+        m_dialog->show();
+    }
+    template <typename Widget>
+    Widget* get(const char* name) {
+        auto* widget = m_dialog->findChild<Widget*>(QString::fromLatin1(name));
+        EXPECT_NE(widget, nullptr) << name;
+        return widget;
+    }
+    void page(int row) { get<QListWidget>("settingsPages")->setCurrentRow(row); }
+    std::unique_ptr<SettingsDialog> m_dialog;
+};
+
+TEST_F(SettingsDialogTest, unchanged_has_nothing_to_save) {
+    open(MachineActivity::off);
+    EXPECT_FALSE(get<QPushButton>("settingsSave")->isEnabled());
+    get<QSpinBox>("field_memory")->setValue(2048);
+    EXPECT_TRUE(get<QPushButton>("settingsSave")->isEnabled());
+    EXPECT_EQ(m_dialog->edited().memory_mib, 2048U);
+    get<QSpinBox>("field_memory")->setValue(1024);
+    EXPECT_FALSE(get<QPushButton>("settingsSave")->isEnabled());
+}
+
+TEST_F(SettingsDialogTest, bad_value_is_said_beside_the_field_and_blocks_saving) {
+    open(MachineActivity::off);
+    page(0);
+    get<QLineEdit>("field_name")->setText(QStringLiteral("a/b"));
+    EXPECT_TRUE(get<QLabel>("note_name")->isVisible());
+    EXPECT_FALSE(get<QPushButton>("settingsSave")->isEnabled());
+}
+
+TEST_F(SettingsDialogTest, running_machine_badges_what_waits_for_the_next_start) {
+    open(MachineActivity::running);
+    page(1);
+    EXPECT_FALSE(get<QLabel>("note_cpus")->isVisible());
+    get<QSpinBox>("field_cpus")->setValue(3);
+    EXPECT_TRUE(get<QLabel>("note_cpus")->text().contains(QStringLiteral("next start")));
+    EXPECT_FALSE(get<QLineEdit>("field_name")->isEnabled());
+    EXPECT_TRUE(get<QLabel>("note_name")->text().contains(QStringLiteral("off")));
+}
+
+TEST_F(SettingsDialogTest, kernel_is_disabled_with_its_reason_until_the_firmware_wants_one) {
+    open(MachineActivity::off);
+    page(2);
+    EXPECT_FALSE(get<QWidget>("field_kernel")->isEnabled());
+    auto* firmware = get<QComboBox>("field_firmware");
+    firmware->setCurrentIndex(firmware->findData(QStringLiteral("linux")));
+    EXPECT_TRUE(get<QWidget>("field_kernel")->isEnabled());
+    EXPECT_FALSE(get<QPushButton>("settingsSave")->isEnabled()) << "a kernel is needed now";
+}
+
+TEST_F(SettingsDialogTest, boot_order_moves_and_is_kept) {
+    open(MachineActivity::off);
+    page(2);
+    auto* list = get<QListWidget>("bootOrder");
+    ASSERT_EQ(list->count(), 2);
+    list->setCurrentRow(1);
+    QTest::mouseClick(get<QPushButton>("bootUp"), Qt::LeftButton);
+    EXPECT_EQ(m_dialog->edited().boot, std::vector<std::string>{"disk0"});
+    list->item(1)->setCheckState(Qt::Checked);
+    EXPECT_EQ(m_dialog->edited().boot, (std::vector<std::string>{"disk0", "cd0"}));
+}
+
+TEST_F(SettingsDialogTest, drives_are_edited_added_and_removed) {
+    open(MachineActivity::off);
+    page(3);
+    auto* drives = get<QListWidget>("drivesList");
+    ASSERT_EQ(drives->count(), 2);
+    drives->setCurrentRow(0);
+    auto* bus = get<QComboBox>("field_disks_0__bus");
+    bus->setCurrentIndex(bus->findData(QStringLiteral("ahci")));
+    EXPECT_EQ(m_dialog->edited().disks[0].bus, DiskBus::ahci);
+    drives->setCurrentRow(1);
+    get<QLineEdit>("path_cds_0__file")->setText(QStringLiteral("/nowhere/x.iso"));
+    EXPECT_TRUE(get<QLabel>("settingsSummary")->text().contains(QStringLiteral("x.iso")));
+    QTest::mouseClick(get<QPushButton>("removeDrive"), Qt::LeftButton);
+    EXPECT_TRUE(m_dialog->edited().cds.empty());
+    QTest::mouseClick(get<QPushButton>("addCd"), Qt::LeftButton);
+    ASSERT_EQ(m_dialog->edited().cds.size(), 1U);
+    EXPECT_EQ(m_dialog->edited().cds[0].id, "cd0");
+}
+
+TEST_F(SettingsDialogTest, yaml_page_shows_what_would_be_saved) {
+    open(MachineActivity::off);
+    get<QSpinBox>("field_memory")->setValue(3072);
+    EXPECT_TRUE(get<QPlainTextEdit>("pageYaml")->toPlainText().contains(QStringLiteral("memory: 3G")))
+        << get<QPlainTextEdit>("pageYaml")->toPlainText().toStdString();
+}
+
+}  // namespace
+}  // namespace skep::ui
