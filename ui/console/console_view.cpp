@@ -17,8 +17,12 @@
 namespace skep::ui {
 
 ConsoleView::ConsoleView(unsigned port, QString vm_name, QWidget* parent)
-    : QWidget(parent), m_port(port), m_vm_name(std::move(vm_name)), m_terminal(new TerminalWidget(this)),
-      m_find_bar(new FindBar(m_terminal, this)), m_notice(new QLabel(this)) {
+    : QWidget(parent),
+      m_port(port),
+      m_vm_name(std::move(vm_name)),
+      m_terminal(new TerminalWidget(this)),
+      m_find_bar(new FindBar(m_terminal, this)),
+      m_notice(new QLabel(this)) {
     setObjectName(QStringLiteral("consoleView%1").arg(port + 1));
     m_terminal->setObjectName(QStringLiteral("terminal%1").arg(port + 1));
     m_terminal->setAccessibleName(tr("Serial console %1").arg(port + 1));
@@ -80,7 +84,9 @@ void ConsoleView::attach(Fd socket) {
     set_notice({});
 }
 
-bool ConsoleView::attached() const { return m_connection != nullptr && m_connection->open(); }
+bool ConsoleView::attached() const {
+    return m_connection != nullptr && m_connection->open();
+}
 
 void ConsoleView::set_notice(const QString& text) {
     m_notice->setText(text);
@@ -102,7 +108,8 @@ QAction* ConsoleView::add_command(QMenu* menu, const QString& name, const QStrin
 }
 
 void ConsoleView::fill_menu(QMenu* menu) {
-    auto* copy = add_command(menu, QStringLiteral("actionCopy"), tr("&Copy"), tr("Ctrl+Shift+C"), TerminalCommand::copy);
+    auto* copy =
+        add_command(menu, QStringLiteral("actionCopy"), tr("&Copy"), tr("Ctrl+Shift+C"), TerminalCommand::copy);
     copy->setEnabled(!m_terminal->selected_text().isEmpty());
     add_command(menu, QStringLiteral("actionPaste"), tr("&Paste"), tr("Ctrl+Shift+V"), TerminalCommand::paste)
         ->setEnabled(attached());
@@ -142,17 +149,17 @@ void ConsoleView::send_terminal_size() {
 void ConsoleView::save_log() {
     QString name = m_vm_name + QStringLiteral("-console.txt");
     name.replace(u'/', u'_');
-    const QString path =
-        QFileDialog::getSaveFileName(this, tr("Save the console's text"), QDir::home().filePath(name));
+    const QString path = QFileDialog::getSaveFileName(this, tr("Save the console's text"), QDir::home().filePath(name));
     if (path.isEmpty()) {
         return;
     }
     QSaveFile file(path);
-    if (!file.open(QIODevice::WriteOnly) || file.write(m_terminal->screen().all_text().toUtf8()) < 0 || !file.commit()) {
-        QMessageBox box(QMessageBox::Warning, tr("Save log"),
-                        tr("The console's text was not saved to '%1': %2. Choose another place.")
-                            .arg(path, file.errorString()),
-                        QMessageBox::Ok, this);
+    if (!file.open(QIODevice::WriteOnly) || file.write(m_terminal->screen().all_text().toUtf8()) < 0 ||
+        !file.commit()) {
+        QMessageBox box(
+            QMessageBox::Warning, tr("Save log"),
+            tr("The console's text was not saved to '%1': %2. Choose another place.").arg(path, file.errorString()),
+            QMessageBox::Ok, this);
         box.setTextFormat(Qt::PlainText);
         box.exec();
     }

@@ -91,8 +91,12 @@ void TerminalFind::step(int direction) {
     m_current = m_matches[static_cast<size_t>(index)];
 }
 
-void TerminalFind::next() { step(1); }
-void TerminalFind::previous() { step(-1); }
+void TerminalFind::next() {
+    step(1);
+}
+void TerminalFind::previous() {
+    step(-1);
+}
 
 void TerminalFind::select_before(TerminalPosition position) {
     m_current.reset();

@@ -48,14 +48,22 @@ struct NamedKey {
 };
 
 constexpr NamedKey k_named_keys[] = {
-    {Qt::Key_Return, TerminalKey::enter},      {Qt::Key_Enter, TerminalKey::enter},
-    {Qt::Key_Tab, TerminalKey::tab},           {Qt::Key_Backtab, TerminalKey::back_tab},
-    {Qt::Key_Backspace, TerminalKey::backspace}, {Qt::Key_Escape, TerminalKey::escape},
-    {Qt::Key_Up, TerminalKey::up},             {Qt::Key_Down, TerminalKey::down},
-    {Qt::Key_Left, TerminalKey::left},         {Qt::Key_Right, TerminalKey::right},
-    {Qt::Key_Insert, TerminalKey::insert},     {Qt::Key_Delete, TerminalKey::del},
-    {Qt::Key_Home, TerminalKey::home},         {Qt::Key_End, TerminalKey::end},
-    {Qt::Key_PageUp, TerminalKey::page_up},    {Qt::Key_PageDown, TerminalKey::page_down},
+    {Qt::Key_Return, TerminalKey::enter},
+    {Qt::Key_Enter, TerminalKey::enter},
+    {Qt::Key_Tab, TerminalKey::tab},
+    {Qt::Key_Backtab, TerminalKey::back_tab},
+    {Qt::Key_Backspace, TerminalKey::backspace},
+    {Qt::Key_Escape, TerminalKey::escape},
+    {Qt::Key_Up, TerminalKey::up},
+    {Qt::Key_Down, TerminalKey::down},
+    {Qt::Key_Left, TerminalKey::left},
+    {Qt::Key_Right, TerminalKey::right},
+    {Qt::Key_Insert, TerminalKey::insert},
+    {Qt::Key_Delete, TerminalKey::del},
+    {Qt::Key_Home, TerminalKey::home},
+    {Qt::Key_End, TerminalKey::end},
+    {Qt::Key_PageUp, TerminalKey::page_up},
+    {Qt::Key_PageDown, TerminalKey::page_down},
 };
 
 // With Ctrl down event.text() is a control character or nothing: take the letter from the key itself.

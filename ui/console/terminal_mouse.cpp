@@ -22,10 +22,14 @@ KeyModifiers key_modifiers(Qt::KeyboardModifiers held) {
 
 int xterm_button(Qt::MouseButton button) {
     switch (button) {
-        case Qt::LeftButton: return 1;
-        case Qt::MiddleButton: return 2;
-        case Qt::RightButton: return 3;
-        default: return 0;
+        case Qt::LeftButton:
+            return 1;
+        case Qt::MiddleButton:
+            return 2;
+        case Qt::RightButton:
+            return 3;
+        default:
+            return 0;
     }
 }
 

@@ -147,8 +147,12 @@ void TerminalWidget::paint_cursor(QPainter& painter) {
         return;
     }
     switch (m_screen.cursor_shape()) {
-        case CursorShape::underline: painter.fillRect(area.adjusted(0, area.height() - 2, 0, 0), colors.foreground); break;
-        case CursorShape::bar: painter.fillRect(area.left(), area.top(), 2, area.height(), colors.foreground); break;
+        case CursorShape::underline:
+            painter.fillRect(area.adjusted(0, area.height() - 2, 0, 0), colors.foreground);
+            break;
+        case CursorShape::bar:
+            painter.fillRect(area.left(), area.top(), 2, area.height(), colors.foreground);
+            break;
         case CursorShape::block:
             painter.fillRect(area, colors.foreground);
             if (is_box_character(cell.chars[0])) {

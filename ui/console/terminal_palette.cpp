@@ -14,7 +14,9 @@ constexpr std::array<QRgb, 16> k_ansi = {0x1c1c1c, 0xc0302b, 0x3f9b3a, 0xb58900,
                                          0x1f9aa0, 0xd0d0d0, 0x6c6c6c, 0xef5350, 0x67c95f, 0xf2c744,
                                          0x5c9bf5, 0xd081dc, 0x4fd0d6, 0xffffff};
 
-int cube_level(int step) { return step == 0 ? 0 : 55 + 40 * step; }
+int cube_level(int step) {
+    return step == 0 ? 0 : 55 + 40 * step;
+}
 
 }  // namespace
 
@@ -47,9 +49,12 @@ QColor TerminalPalette::indexed(int index) const {
 TerminalPalette::Pair TerminalPalette::colors(const TerminalStyle& style, bool screen_reversed) const {
     const auto resolve = [&](const TerminalColor& color, const QColor& standard, bool bright) -> QColor {
         switch (color.kind) {
-            case TerminalColor::Kind::standard: return standard;
-            case TerminalColor::Kind::indexed: return indexed(color.red < 8 && bright ? color.red + 8 : color.red);
-            case TerminalColor::Kind::rgb: break;
+            case TerminalColor::Kind::standard:
+                return standard;
+            case TerminalColor::Kind::indexed:
+                return indexed(color.red < 8 && bright ? color.red + 8 : color.red);
+            case TerminalColor::Kind::rgb:
+                break;
         }
         return {color.red, color.green, color.blue};
     };

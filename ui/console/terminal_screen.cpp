@@ -21,7 +21,9 @@ TerminalColor color_of(const VTermColor& color, bool foreground) {
 }
 
 // What libvterm may store as a character: its "second half of a wide one" mark is no character.
-char32_t character_of(uint32_t value) { return value <= 0x10ffff && (value < 0xd800 || value > 0xdfff) ? value : 0; }
+char32_t character_of(uint32_t value) {
+    return value <= 0x10ffff && (value < 0xd800 || value > 0xdfff) ? value : 0;
+}
 
 TerminalCell cell_of(const VTermScreenCell& from) {
     TerminalCell cell;
@@ -43,7 +45,9 @@ TerminalCell cell_of(const VTermScreenCell& from) {
     return cell;
 }
 
-bool worth_keeping(const TerminalCell& cell) { return !cell.blank() || cell.width == 0 || cell.style != TerminalStyle{}; }
+bool worth_keeping(const TerminalCell& cell) {
+    return !cell.blank() || cell.width == 0 || cell.style != TerminalStyle{};
+}
 
 void trim(TerminalLine& line) {
     while (!line.empty() && !worth_keeping(line.back())) {
@@ -59,21 +63,35 @@ VTermModifier vterm_modifiers(KeyModifiers modifiers) {
 
 VTermKey vterm_key(TerminalKey key, int function_number) {
     switch (key) {
-        case TerminalKey::enter: return VTERM_KEY_ENTER;
+        case TerminalKey::enter:
+            return VTERM_KEY_ENTER;
         case TerminalKey::tab:
-        case TerminalKey::back_tab: return VTERM_KEY_TAB;
-        case TerminalKey::backspace: return VTERM_KEY_BACKSPACE;
-        case TerminalKey::escape: return VTERM_KEY_ESCAPE;
-        case TerminalKey::up: return VTERM_KEY_UP;
-        case TerminalKey::down: return VTERM_KEY_DOWN;
-        case TerminalKey::left: return VTERM_KEY_LEFT;
-        case TerminalKey::right: return VTERM_KEY_RIGHT;
-        case TerminalKey::insert: return VTERM_KEY_INS;
-        case TerminalKey::del: return VTERM_KEY_DEL;
-        case TerminalKey::home: return VTERM_KEY_HOME;
-        case TerminalKey::end: return VTERM_KEY_END;
-        case TerminalKey::page_up: return VTERM_KEY_PAGEUP;
-        case TerminalKey::page_down: return VTERM_KEY_PAGEDOWN;
+        case TerminalKey::back_tab:
+            return VTERM_KEY_TAB;
+        case TerminalKey::backspace:
+            return VTERM_KEY_BACKSPACE;
+        case TerminalKey::escape:
+            return VTERM_KEY_ESCAPE;
+        case TerminalKey::up:
+            return VTERM_KEY_UP;
+        case TerminalKey::down:
+            return VTERM_KEY_DOWN;
+        case TerminalKey::left:
+            return VTERM_KEY_LEFT;
+        case TerminalKey::right:
+            return VTERM_KEY_RIGHT;
+        case TerminalKey::insert:
+            return VTERM_KEY_INS;
+        case TerminalKey::del:
+            return VTERM_KEY_DEL;
+        case TerminalKey::home:
+            return VTERM_KEY_HOME;
+        case TerminalKey::end:
+            return VTERM_KEY_END;
+        case TerminalKey::page_up:
+            return VTERM_KEY_PAGEUP;
+        case TerminalKey::page_down:
+            return VTERM_KEY_PAGEDOWN;
         case TerminalKey::function:
             return static_cast<VTermKey>(VTERM_KEY_FUNCTION(std::clamp(function_number, 1, 24)));
     }
@@ -97,17 +115,25 @@ int control_code(char32_t character) {
     }
     switch (character) {
         case U' ':
-        case U'2': return 0;
-        case U'3': return 0x1b;
-        case U'4': return 0x1c;
-        case U'5': return 0x1d;
-        case U'6': return 0x1e;
+        case U'2':
+            return 0;
+        case U'3':
+            return 0x1b;
+        case U'4':
+            return 0x1c;
+        case U'5':
+            return 0x1d;
+        case U'6':
+            return 0x1e;
         case U'7':
         case U'/':
-        case U'-': return 0x1f;
+        case U'-':
+            return 0x1f;
         case U'8':
-        case U'?': return 0x7f;
-        default: return -1;
+        case U'?':
+            return 0x7f;
+        default:
+            return -1;
     }
 }
 
@@ -132,16 +158,29 @@ struct TerminalScreen::Hooks {
     static int set_property(VTermProp property, VTermValue* value, void* user) {
         auto& screen = self(user);
         switch (property) {
-            case VTERM_PROP_CURSORVISIBLE: screen.m_cursor_visible = value->boolean != 0; break;
-            case VTERM_PROP_CURSORBLINK: screen.m_cursor_blinks = value->boolean != 0; break;
-            case VTERM_PROP_ALTSCREEN: screen.m_alternate = value->boolean != 0; break;
-            case VTERM_PROP_REVERSE: screen.m_reversed = value->boolean != 0; break;
-            case VTERM_PROP_MOUSE: screen.m_mouse_mode = static_cast<MouseMode>(std::clamp(value->number, 0, 3)); break;
+            case VTERM_PROP_CURSORVISIBLE:
+                screen.m_cursor_visible = value->boolean != 0;
+                break;
+            case VTERM_PROP_CURSORBLINK:
+                screen.m_cursor_blinks = value->boolean != 0;
+                break;
+            case VTERM_PROP_ALTSCREEN:
+                screen.m_alternate = value->boolean != 0;
+                break;
+            case VTERM_PROP_REVERSE:
+                screen.m_reversed = value->boolean != 0;
+                break;
+            case VTERM_PROP_MOUSE:
+                screen.m_mouse_mode = static_cast<MouseMode>(std::clamp(value->number, 0, 3));
+                break;
             case VTERM_PROP_CURSORSHAPE:
                 screen.m_cursor_shape = static_cast<CursorShape>(std::clamp(value->number, 1, 3) - 1);
                 break;
-            case VTERM_PROP_TITLE: set_title(screen, *value); return 1;
-            default: return 0;
+            case VTERM_PROP_TITLE:
+                set_title(screen, *value);
+                return 1;
+            default:
+                return 0;
         }
         if (screen.m_events.cursor_changed) {
             screen.m_events.cursor_changed();
@@ -334,8 +373,7 @@ void TerminalScreen::send_character(char32_t character, KeyModifiers modifiers) 
 }
 
 void TerminalScreen::send_mouse_move(int row, int column, KeyModifiers modifiers) {
-    const QByteArray bytes =
-        captured([&] { vterm_mouse_move(m_term.get(), row, column, vterm_modifiers(modifiers)); });
+    const QByteArray bytes = captured([&] { vterm_mouse_move(m_term.get(), row, column, vterm_modifiers(modifiers)); });
     if (!bytes.isEmpty() && m_events.output) {
         m_events.output(bytes);
     }
@@ -357,7 +395,9 @@ QByteArray TerminalScreen::paste_end() {
     return captured([&] { vterm_keyboard_end_paste(m_term.get()); });
 }
 
-int64_t TerminalScreen::first_line() const { return m_screen_top - static_cast<int64_t>(m_scrollback.size()); }
+int64_t TerminalScreen::first_line() const {
+    return m_screen_top - static_cast<int64_t>(m_scrollback.size());
+}
 
 TerminalLine TerminalScreen::line(int64_t number) const {
     if (number < first_line() || number >= end_line()) {
@@ -379,7 +419,9 @@ TerminalLine TerminalScreen::line(int64_t number) const {
     return line;
 }
 
-QString TerminalScreen::line_text(int64_t number) const { return text_of(line(number)); }
+QString TerminalScreen::line_text(int64_t number) const {
+    return text_of(line(number));
+}
 
 QString TerminalScreen::screen_text() const {
     QString text;
@@ -406,7 +448,9 @@ TerminalPosition TerminalScreen::cursor() const {
     return {m_screen_top + position.row, position.col};
 }
 
-QString text_of(const TerminalLine& line) { return text_of(line, 0, static_cast<int>(line.size())); }
+QString text_of(const TerminalLine& line) {
+    return text_of(line, 0, static_cast<int>(line.size()));
+}
 
 QString text_of(const TerminalLine& line, int from, int to) {
     QString text;

@@ -25,7 +25,22 @@ namespace skep::ui {
 enum class CursorShape { block, underline, bar };
 enum class MouseMode { none, click, drag, move };
 enum class TerminalKey {
-    enter, tab, back_tab, backspace, escape, up, down, left, right, insert, del, home, end, page_up, page_down, function
+    enter,
+    tab,
+    back_tab,
+    backspace,
+    escape,
+    up,
+    down,
+    left,
+    right,
+    insert,
+    del,
+    home,
+    end,
+    page_up,
+    page_down,
+    function
 };
 enum class Answers { send, swallow };
 
@@ -125,8 +140,8 @@ class TerminalScreen {
     MouseMode m_mouse_mode = MouseMode::none;
     bool m_feeding = false;
     bool m_replaying = false;
-    std::string m_kept;           // the last output
-    size_t m_cleared_at = 0;      // offset in m_kept at which the user cleared the scrollback
+    std::string m_kept;       // the last output
+    size_t m_cleared_at = 0;  // offset in m_kept at which the user cleared the scrollback
     Answers m_answers = Answers::send;
     QByteArray m_output;
 };

@@ -45,7 +45,9 @@ void TerminalSelection::start(TerminalPosition at, SelectionMode mode) {
     m_head = at;
 }
 
-void TerminalSelection::extend(TerminalPosition to) { m_head = to; }
+void TerminalSelection::extend(TerminalPosition to) {
+    m_head = to;
+}
 
 void TerminalSelection::select_all(const TerminalScreen& screen) {
     start({screen.first_line(), 0}, SelectionMode::line);
@@ -86,7 +88,8 @@ bool TerminalSelection::empty(const TerminalScreen& screen) const {
     if (!selected) {
         return true;
     }
-    return m_mode == SelectionMode::block ? selected->from.column == selected->to.column : selected->from == selected->to;
+    return m_mode == SelectionMode::block ? selected->from.column == selected->to.column
+                                          : selected->from == selected->to;
 }
 
 std::pair<int, int> TerminalSelection::columns_in(const TerminalScreen& screen, int64_t line) const {

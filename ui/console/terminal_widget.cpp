@@ -3,6 +3,8 @@
 // terminal_paint.cpp.
 #include "ui/console/terminal_widget.hpp"
 
+#include <QAccessible>
+#include <QAccessibleWidget>
 #include <QApplication>
 #include <QClipboard>
 #include <QFontDatabase>
@@ -16,7 +18,28 @@
 
 namespace skep::ui {
 
+namespace {
+
+// For screen readers (and tests that ask as one): the widget is a terminal whose value is the visible text.
+class TerminalAccessible : public QAccessibleWidget {
+  public:
+    explicit TerminalAccessible(TerminalWidget* terminal) : QAccessibleWidget(terminal, QAccessible::Terminal) {}
+    [[nodiscard]] QString text(QAccessible::Text kind) const override {
+        return kind == QAccessible::Value ? static_cast<TerminalWidget*>(widget())->text()
+                                          : QAccessibleWidget::text(kind);
+    }
+};
+
+QAccessibleInterface* make_accessible(const QString&, QObject* object) {
+    auto* terminal = qobject_cast<TerminalWidget*>(object);
+    return terminal != nullptr ? new TerminalAccessible(terminal) : nullptr;
+}
+
+}  // namespace
+
 TerminalWidget::TerminalWidget(QWidget* parent) : QAbstractScrollArea(parent) {
+    static const bool installed = (QAccessible::installFactory(&make_accessible), true);
+    (void)installed;
     setObjectName(QStringLiteral("terminal"));
     setAccessibleName(tr("Serial console"));
     setAccessibleDescription(tr("All keys go to the guest. Ctrl+Shift+Escape moves the focus out."));
@@ -136,7 +159,9 @@ void TerminalWidget::update_scroll_bar() {
     m_updating_bar = false;
 }
 
-int64_t TerminalWidget::view_top() const { return m_following ? m_screen.screen_top() : m_pinned_top; }
+int64_t TerminalWidget::view_top() const {
+    return m_following ? m_screen.screen_top() : m_pinned_top;
+}
 
 void TerminalWidget::scrollContentsBy(int, int) {
     if (!m_updating_bar) {
@@ -227,11 +252,20 @@ void TerminalWidget::keyPressEvent(QKeyEvent* event) {
 void TerminalWidget::run(TerminalCommand command) {
     QScrollBar* bar = verticalScrollBar();
     switch (command) {
-        case TerminalCommand::none: break;
-        case TerminalCommand::copy: copy_selection(); break;
-        case TerminalCommand::paste: paste_clipboard(); break;
-        case TerminalCommand::paste_selection: paste_text(QApplication::clipboard()->text(QClipboard::Selection)); break;
-        case TerminalCommand::find: emit find_requested(); break;
+        case TerminalCommand::none:
+            break;
+        case TerminalCommand::copy:
+            copy_selection();
+            break;
+        case TerminalCommand::paste:
+            paste_clipboard();
+            break;
+        case TerminalCommand::paste_selection:
+            paste_text(QApplication::clipboard()->text(QClipboard::Selection));
+            break;
+        case TerminalCommand::find:
+            emit find_requested();
+            break;
         case TerminalCommand::find_next:
             m_find.next();
             show_find_result();
@@ -240,17 +274,39 @@ void TerminalWidget::run(TerminalCommand command) {
             m_find.previous();
             show_find_result();
             break;
-        case TerminalCommand::select_all: select_all(); break;
-        case TerminalCommand::zoom_in: set_point_size(point_size() + 1); break;
-        case TerminalCommand::zoom_out: set_point_size(point_size() - 1); break;
-        case TerminalCommand::zoom_reset: set_point_size(m_default_points); break;
-        case TerminalCommand::scroll_line_up: bar->setValue(bar->value() - 1); break;
-        case TerminalCommand::scroll_line_down: bar->setValue(bar->value() + 1); break;
-        case TerminalCommand::scroll_page_up: bar->setValue(bar->value() - bar->pageStep()); break;
-        case TerminalCommand::scroll_page_down: bar->setValue(bar->value() + bar->pageStep()); break;
-        case TerminalCommand::scroll_top: bar->setValue(bar->minimum()); break;
-        case TerminalCommand::scroll_bottom: bar->setValue(bar->maximum()); break;
-        case TerminalCommand::leave: QWidget::focusNextPrevChild(true); break;
+        case TerminalCommand::select_all:
+            select_all();
+            break;
+        case TerminalCommand::zoom_in:
+            set_point_size(point_size() + 1);
+            break;
+        case TerminalCommand::zoom_out:
+            set_point_size(point_size() - 1);
+            break;
+        case TerminalCommand::zoom_reset:
+            set_point_size(m_default_points);
+            break;
+        case TerminalCommand::scroll_line_up:
+            bar->setValue(bar->value() - 1);
+            break;
+        case TerminalCommand::scroll_line_down:
+            bar->setValue(bar->value() + 1);
+            break;
+        case TerminalCommand::scroll_page_up:
+            bar->setValue(bar->value() - bar->pageStep());
+            break;
+        case TerminalCommand::scroll_page_down:
+            bar->setValue(bar->value() + bar->pageStep());
+            break;
+        case TerminalCommand::scroll_top:
+            bar->setValue(bar->minimum());
+            break;
+        case TerminalCommand::scroll_bottom:
+            bar->setValue(bar->maximum());
+            break;
+        case TerminalCommand::leave:
+            QWidget::focusNextPrevChild(true);
+            break;
     }
 }
 
@@ -261,13 +317,15 @@ void TerminalWidget::copy_selection() {
     }
 }
 
-void TerminalWidget::paste_clipboard() { paste_text(QApplication::clipboard()->text()); }
+void TerminalWidget::paste_clipboard() {
+    paste_text(QApplication::clipboard()->text());
+}
 
 bool TerminalWidget::confirm_paste(const QString& text) {
-    QMessageBox box(QMessageBox::Question, tr("Paste several lines?"),
-                    tr("The guest may run each of these %1 lines as a command.")
-                        .arg(typed_bytes(text).trimmed().count('\r') + 1),
-                    QMessageBox::Cancel, this);
+    QMessageBox box(
+        QMessageBox::Question, tr("Paste several lines?"),
+        tr("The guest may run each of these %1 lines as a command.").arg(typed_bytes(text).trimmed().count('\r') + 1),
+        QMessageBox::Cancel, this);
     box.setObjectName(QStringLiteral("confirmPaste"));
     box.setTextFormat(Qt::PlainText);
     box.setDetailedText(text.left(4000));
@@ -300,7 +358,8 @@ void TerminalWidget::show_find_result() {
     if (const auto match = m_find.current()) {
         const int64_t top = view_top();
         if (match->at.line < top || match->at.line >= top + m_screen.rows()) {
-            m_pinned_top = std::clamp(match->at.line - m_screen.rows() / 2, m_screen.first_line(), m_screen.screen_top());
+            m_pinned_top =
+                std::clamp(match->at.line - m_screen.rows() / 2, m_screen.first_line(), m_screen.screen_top());
             m_following = m_pinned_top == m_screen.screen_top();
             update_scroll_bar();
         }
@@ -354,11 +413,16 @@ void TerminalWidget::inputMethodEvent(QInputMethodEvent* event) {
 
 QVariant TerminalWidget::inputMethodQuery(Qt::InputMethodQuery query) const {
     switch (query) {
-        case Qt::ImEnabled: return true;
-        case Qt::ImCursorRectangle: return cell_rect(m_screen.cursor());
-        case Qt::ImFont: return font();
-        case Qt::ImHints: return static_cast<int>(Qt::ImhNoPredictiveText | Qt::ImhNoAutoUppercase);
-        default: return QAbstractScrollArea::inputMethodQuery(query);
+        case Qt::ImEnabled:
+            return true;
+        case Qt::ImCursorRectangle:
+            return cell_rect(m_screen.cursor());
+        case Qt::ImFont:
+            return font();
+        case Qt::ImHints:
+            return static_cast<int>(Qt::ImhNoPredictiveText | Qt::ImhNoAutoUppercase);
+        default:
+            return QAbstractScrollArea::inputMethodQuery(query);
     }
 }
 

@@ -131,9 +131,9 @@ class TerminalWidget : public QAbstractScrollArea {
     int m_cell_height = 16;
     int m_ascent = 12;
     int m_default_points = 11;
-    bool m_following = true;      // the view sticks to the newest output
-    int64_t m_pinned_top = 0;     // the view's first line while not following
-    int m_dirty_first = 0;        // screen rows to repaint at the next frame
+    bool m_following = true;   // the view sticks to the newest output
+    int64_t m_pinned_top = 0;  // the view's first line while not following
+    int m_dirty_first = 0;     // screen rows to repaint at the next frame
     int m_dirty_last = -1;
     bool m_all_dirty = false;
     bool m_updating_bar = false;

@@ -17,7 +17,9 @@ namespace skep::ui {
 
 namespace fs = std::filesystem;
 
-bool is_disk_file(const fs::path& relative) { return relative.begin() != relative.end() && *relative.begin() == "disks"; }
+bool is_disk_file(const fs::path& relative) {
+    return relative.begin() != relative.end() && *relative.begin() == "disks";
+}
 
 DeleteDialog::DeleteDialog(const QString& name, const std::vector<BundleFile>& files, QWidget* parent)
     : QDialog(parent), m_files(new QTreeWidget(this)), m_keep(new QCheckBox(tr("&Keep the disks"), this)) {
@@ -66,7 +68,9 @@ DeleteDialog::DeleteDialog(const QString& name, const std::vector<BundleFile>& f
     resize(560, 360);
 }
 
-DiskFate DeleteDialog::disk_fate() const { return m_keep->isChecked() ? DiskFate::kept : DiskFate::with_machine; }
+DiskFate DeleteDialog::disk_fate() const {
+    return m_keep->isChecked() ? DiskFate::kept : DiskFate::with_machine;
+}
 
 void DeleteDialog::mark_kept() {
     for (int i = 0; i < m_files->topLevelItemCount(); ++i) {
@@ -76,6 +80,16 @@ void DeleteDialog::mark_kept() {
 }
 
 namespace {
+
+// A folder of that name that does not exist yet: "one", "one 2"...
+fs::path free_folder(const fs::path& parent, const std::string& name) {
+    fs::path folder = parent / name;
+    std::error_code ignored;
+    for (int number = 2; fs::exists(folder, ignored); ++number) {
+        folder = parent / (name + " " + std::to_string(number));
+    }
+    return folder;
+}
 
 Status move_file(const fs::path& from, const fs::path& to) {
     std::error_code error;
@@ -99,7 +113,7 @@ Result<Deleted> delete_bundle(Bundle bundle, DiskFate fate) {
     Deleted deleted;
     deleted.name = bundle.folder_name();
     if (fate == DiskFate::kept) {
-        const fs::path target = machines_folder().parent_path() / "disks" / unique_name(deleted.name, machines_folder().parent_path() / "disks");
+        const fs::path target = free_folder(machines_folder().parent_path() / "disks", deleted.name);
         for (const BundleFile& file : bundle.files()) {
             if (!is_disk_file(file.path)) {
                 continue;

@@ -58,8 +58,10 @@ void LibraryWindow::list_menu(const QPoint& at) {
     add(QStringLiteral("listForceOff"), tr("&Force off…"), active,
         [this](VmSession* s) { page_of(s)->confirm_power_off(); });
     menu.addSeparator();
-    add(QStringLiteral("listSettings"), tr("S&ettings…"), one_readable, [this](VmSession* s) { page_of(s)->edit_settings(); });
-    add(QStringLiteral("listFolder"), tr("Open f&older"), [n = sessions.size()](VmSession*) { return n == 1; },
+    add(QStringLiteral("listSettings"), tr("S&ettings…"), one_readable,
+        [this](VmSession* s) { page_of(s)->edit_settings(); });
+    add(
+        QStringLiteral("listFolder"), tr("Open f&older"), [n = sessions.size()](VmSession*) { return n == 1; },
         [this](VmSession* s) { page_of(s)->open_folder(); });
     add(QStringLiteral("listDelete"), tr("De&lete…"), one_off, [this](VmSession* s) { delete_machine(s); });
     menu.exec(m_list->viewport()->mapToGlobal(at));
@@ -70,7 +72,8 @@ void LibraryWindow::delete_machine(VmSession* session) {
         return;
     }
     if (is_active(session->state())) {
-        show_error(this, tr("“%1” was not deleted").arg(session->name()), tr("It is running: turn it off, then delete it."));
+        show_error(this, tr("“%1” was not deleted").arg(session->name()),
+                   tr("It is running: turn it off, then delete it."));
         return;
     }
     in_background(
@@ -94,10 +97,10 @@ void LibraryWindow::do_delete(const Bundle& bundle, DiskFate fate) {
                 return;
             }
             m_deleted = *deleted;
-            const QString kept = deleted->kept.empty()
-                                     ? QString()
-                                     : tr("Its disks are in %1.")
-                                           .arg(to_qstring(deleted->kept.front().second.parent_path().string()));
+            const QString kept =
+                deleted->kept.empty()
+                    ? QString()
+                    : tr("Its disks are in %1.").arg(to_qstring(deleted->kept.front().second.parent_path().string()));
             m_undo_bar->set_text(tr("“%1” is in the trash").arg(to_qstring(deleted->name)), kept);
         });
 }
@@ -145,8 +148,9 @@ void LibraryWindow::ask_before_closing() {
     box->setObjectName(QStringLiteral("quitDialog"));
     box->setAttribute(Qt::WA_DeleteOnClose);
     box->setTextFormat(Qt::PlainText);
-    box->setInformativeText(tr("They can go on without the window; open Skep again to see them. Forcing them off loses "
-                               "what the guests have not written to disk."));
+    box->setInformativeText(
+        tr("They can go on without the window; open Skep again to see them. Forcing them off loses "
+           "what the guests have not written to disk."));
     auto* remember = new QCheckBox(tr("&Remember this choice"), box);
     remember->setObjectName(QStringLiteral("quitRemember"));
     box->setCheckBox(remember);

@@ -120,7 +120,8 @@ QWidget* LibraryWindow::build_content() {
     m_stack->addWidget(m_welcome);
     connect(m_welcome, &WelcomePage::new_requested, this, [this] { open_new_sheet(); });
     connect(m_welcome, &WelcomePage::try_requested, this, &LibraryWindow::try_small_linux);
-    m_welcome->set_try_reason(find_sample_maker().isEmpty() ? tr("The program that makes it is not installed") : QString());
+    m_welcome->set_try_reason(find_sample_maker().isEmpty() ? tr("The program that makes it is not installed")
+                                                            : QString());
     auto* layout = new QVBoxLayout(content);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(0);
@@ -165,14 +166,16 @@ void LibraryWindow::show_jobs() {
 }
 
 void LibraryWindow::build_menus() {
-    const auto add = [this](QMenu* menu, const QString& name, const QString& text, const QKeySequence& keys, auto action) {
+    const auto add = [this](QMenu* menu, const QString& name, const QString& text, const QKeySequence& keys,
+                            auto action) {
         QAction* entry = menu->addAction(text);
         entry->setObjectName(name);
         entry->setShortcut(keys);
         connect(entry, &QAction::triggered, this, action);
     };
     QMenu* file = menuBar()->addMenu(tr("&File"));
-    add(file, QStringLiteral("menuNew"), tr("&New machine…"), QKeySequence(tr("Ctrl+Shift+N")), [this] { open_new_sheet(); });
+    add(file, QStringLiteral("menuNew"), tr("&New machine…"), QKeySequence(tr("Ctrl+Shift+N")),
+        [this] { open_new_sheet(); });
     add(file, QStringLiteral("menuTry"), tr("&Try a small Linux"), {}, [this] { try_small_linux(); });
     file->addSeparator();
     add(file, QStringLiteral("menuPreferences"), tr("&Preferences…"), {}, [this] {

@@ -55,8 +55,9 @@ void save_text(QWidget* parent, const QString& title, const QString& proposed_na
     }
     QSaveFile file(dialog.selectedFiles().constFirst());
     if (!file.open(QIODevice::WriteOnly) || file.write(text.toUtf8()) < 0 || !file.commit()) {
-        show_error(parent, title,
-                   QDialog::tr("'%1' was not written: %2. Choose another place.").arg(file.fileName(), file.errorString()));
+        show_error(
+            parent, title,
+            QDialog::tr("'%1' was not written: %2. Choose another place.").arg(file.fileName(), file.errorString()));
     }
 }
 

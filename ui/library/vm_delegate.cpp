@@ -17,13 +17,18 @@ constexpr int k_sign = 20;
 QStyle::StandardPixmap sign_of(VmState state) {
     switch (state) {
         case VmState::starting:
-        case VmState::running: return QStyle::SP_MediaPlay;
-        case VmState::paused: return QStyle::SP_MediaPause;
+        case VmState::running:
+            return QStyle::SP_MediaPlay;
+        case VmState::paused:
+            return QStyle::SP_MediaPause;
         case VmState::no_space:
-        case VmState::broken: return QStyle::SP_MessageBoxWarning;
+        case VmState::broken:
+            return QStyle::SP_MessageBoxWarning;
         case VmState::failed:
-        case VmState::crashed: return QStyle::SP_MessageBoxCritical;
-        case VmState::off: break;
+        case VmState::crashed:
+            return QStyle::SP_MessageBoxCritical;
+        case VmState::off:
+            break;
     }
     return QStyle::SP_ComputerIcon;
 }

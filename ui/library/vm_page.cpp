@@ -28,8 +28,13 @@
 namespace skep::ui {
 
 VmPage::VmPage(VmSession* session, QWidget* parent)
-    : QWidget(parent), m_session(session), m_toolbar(new QToolBar(this)), m_name(new QLabel(this)),
-      m_badge(new QLabel(this)), m_tabs(new QTabWidget(this)), m_overview(new OverviewTab(session, m_tabs)) {
+    : QWidget(parent),
+      m_session(session),
+      m_toolbar(new QToolBar(this)),
+      m_name(new QLabel(this)),
+      m_badge(new QLabel(this)),
+      m_tabs(new QTabWidget(this)),
+      m_overview(new OverviewTab(session, m_tabs)) {
     setObjectName(QStringLiteral("vmPage"));
     m_tabs->setObjectName(QStringLiteral("vmTabs"));
     m_tabs->setDocumentMode(true);
@@ -47,9 +52,8 @@ VmPage::VmPage(VmSession* session, QWidget* parent)
     connect(m_overview, &OverviewTab::folder_requested, this, &VmPage::open_folder);
     connect(m_session, &VmSession::changed, this, &VmPage::update_page);
     connect(m_session, &VmSession::link_up, this, &VmPage::open_consoles);
-    connect(m_session, &VmSession::failed, this, [this](const QString& title, const QString& message) {
-        show_error(window(), title, message);
-    });
+    connect(m_session, &VmSession::failed, this,
+            [this](const QString& title, const QString& message) { show_error(window(), title, message); });
     m_session->set_console_receiver([this](unsigned port, Fd socket) { take_console(port, std::move(socket)); });
     update_page();
     if (m_session->attached()) {
@@ -120,8 +124,8 @@ void VmPage::add_power_actions() {
                                  tr("Presses the power button: the guest shuts itself down"));
     auto* power_off = add_action(QStringLiteral("actionForceOff"), tr("Force off… (unsaved data is lost)"),
                                  tr("As pulling the plug"));
-    auto* reset = add_action(QStringLiteral("actionReset"), tr("Reset… (unsaved data is lost)"),
-                             tr("As the reset button"));
+    auto* reset =
+        add_action(QStringLiteral("actionReset"), tr("Reset… (unsaved data is lost)"), tr("As the reset button"));
     connect(shut_down, &QAction::triggered, m_session, &VmSession::shut_down);
     connect(power_off, &QAction::triggered, this, &VmPage::confirm_power_off);
     connect(reset, &QAction::triggered, this, &VmPage::confirm_reset);
@@ -174,7 +178,9 @@ void VmPage::build_bars() {
     m_later_bar = add("nextStartBar", MessageLevel::information);
 }
 
-ConsoleView* VmPage::console(unsigned port) const { return port < m_consoles.size() ? m_consoles[port] : nullptr; }
+ConsoleView* VmPage::console(unsigned port) const {
+    return port < m_consoles.size() ? m_consoles[port] : nullptr;
+}
 
 void VmPage::sync_consoles() {
     const size_t wanted = m_session->spec() ? m_session->spec()->serial_ports : m_consoles.size();
@@ -282,8 +288,8 @@ void VmPage::fill_cd_menu() {
         auto* change = m_cd_menu->addAction(tr("Change the CD in %1…").arg(id));
         change->setObjectName(QStringLiteral("actionChangeCd_") + id);
         connect(change, &QAction::triggered, this, [this, id] { insert_cd(id); });
-        auto* eject = m_cd_menu->addAction(
-            file.isEmpty() ? tr("%1 is empty").arg(id) : tr("Eject %1").arg(file.section(u'/', -1)));
+        auto* eject = m_cd_menu->addAction(file.isEmpty() ? tr("%1 is empty").arg(id)
+                                                          : tr("Eject %1").arg(file.section(u'/', -1)));
         eject->setObjectName(QStringLiteral("actionEject_") + id);
         eject->setEnabled(!file.isEmpty());
         connect(eject, &QAction::triggered, this, [this, id] { m_session->eject(id); });
@@ -328,13 +334,16 @@ void VmPage::show_log() {
         });
 }
 
-void VmPage::open_folder() { QDesktopServices::openUrl(QUrl::fromLocalFile(m_session->folder())); }
+void VmPage::open_folder() {
+    QDesktopServices::openUrl(QUrl::fromLocalFile(m_session->folder()));
+}
 
 void VmPage::save_report() {
     if (!m_session->bundle()) {
         return;
     }
-    const QString head = QStringLiteral("%1\nstate: %2\n%3\n").arg(m_session->name(), state_text(m_session->state()), m_session->reason());
+    const QString head = QStringLiteral("%1\nstate: %2\n%3\n")
+                             .arg(m_session->name(), state_text(m_session->state()), m_session->reason());
     const std::string yaml = m_session->spec() ? print_spec(*m_session->spec()) : std::string();
     in_background(
         this,
@@ -356,8 +365,8 @@ void VmPage::edit_settings() {
         return;
     }
     const auto activity = is_active(m_session->state()) ? MachineActivity::running : MachineActivity::off;
-    auto* dialog = new SettingsDialog(*m_session->spec(), m_session->folder().toStdString(), read_host_facts(), activity,
-                                      window());
+    auto* dialog = new SettingsDialog(*m_session->spec(), m_session->folder().toStdString(), read_host_facts(),
+                                      activity, window());
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     connect(dialog, &QDialog::accepted, this, [this, dialog] { save_settings(dialog); });
     dialog->open();
@@ -367,22 +376,22 @@ void VmPage::save_settings(SettingsDialog* dialog) {
     VmSpec wanted = dialog->edited();
     const QString new_name = to_qstring(wanted.name);
     wanted.name = dialog->original().name;
-    m_session->update_spec(
-        tr("The settings were not saved"),
-        [wanted, original = dialog->original(), disks = dialog->new_disks(),
-         bundle = *m_session->bundle()](VmSpec& spec) -> Status {
-            if (spec != original) {
-                return fail(ErrorKind::in_use, "'{}' was changed elsewhere meanwhile: open its settings again.",
-                            original.name);
-            }
-            spec = wanted;
-            for (const NewDisk& disk : disks) {
-                if (auto made = bundle.create_disk(spec, disk.bytes, disk.bus); !made) {
-                    return tl::unexpected(made.error());
-                }
-            }
-            return {};
-        });
+    m_session->update_spec(tr("The settings were not saved"),
+                           [wanted, original = dialog->original(), disks = dialog->new_disks(),
+                            bundle = *m_session->bundle()](VmSpec& spec) -> Status {
+                               if (spec != original) {
+                                   return fail(ErrorKind::in_use,
+                                               "'{}' was changed elsewhere meanwhile: open its settings again.",
+                                               original.name);
+                               }
+                               spec = wanted;
+                               for (const NewDisk& disk : disks) {
+                                   if (auto made = bundle.create_disk(spec, disk.bytes, disk.bus); !made) {
+                                       return tl::unexpected(made.error());
+                                   }
+                               }
+                               return {};
+                           });
     if (new_name != m_session->name()) {
         m_session->rename(new_name);
     }

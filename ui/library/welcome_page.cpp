@@ -10,7 +10,9 @@
 namespace skep::ui {
 
 WelcomePage::WelcomePage(QWidget* parent)
-    : QWidget(parent), m_title(new QLabel(this)), m_text(new QLabel(this)),
+    : QWidget(parent),
+      m_title(new QLabel(this)),
+      m_text(new QLabel(this)),
       m_try(new QPushButton(tr("&Try a small Linux"), this)) {
     setObjectName(QStringLiteral("welcomePage"));
     setAccessibleName(tr("Welcome"));
@@ -30,8 +32,9 @@ WelcomePage::WelcomePage(QWidget* parent)
     m_try->setAccessibleName(tr("Try a small Linux"));
     auto* layout = new QVBoxLayout(this);
     layout->addStretch(2);
-    for (QWidget* widget : {static_cast<QWidget*>(picture), static_cast<QWidget*>(m_title),
-                            static_cast<QWidget*>(m_text), static_cast<QWidget*>(create), static_cast<QWidget*>(m_try)}) {
+    for (QWidget* widget :
+         {static_cast<QWidget*>(picture), static_cast<QWidget*>(m_title), static_cast<QWidget*>(m_text),
+          static_cast<QWidget*>(create), static_cast<QWidget*>(m_try)}) {
         layout->addWidget(widget, 0, Qt::AlignHCenter);
     }
     m_text->setAlignment(Qt::AlignHCenter);
@@ -49,7 +52,8 @@ void WelcomePage::set_library_empty(bool empty) {
 
 void WelcomePage::set_try_reason(const QString& reason) {
     m_try->setEnabled(reason.isEmpty());
-    m_try->setToolTip(reason.isEmpty() ? tr("Makes a bootable CD from this computer's own kernel, in seconds") : reason);
+    m_try->setToolTip(reason.isEmpty() ? tr("Makes a bootable CD from this computer's own kernel, in seconds")
+                                       : reason);
 }
 
 }  // namespace skep::ui

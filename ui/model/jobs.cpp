@@ -33,7 +33,9 @@ void JobList::add(Job* job) {
 }
 
 SampleJob::SampleJob(QString program, QString output, QObject* parent)
-    : Job(tr("Making a small Linux"), parent), m_program(std::move(program)), m_output(std::move(output)),
+    : Job(tr("Making a small Linux"), parent),
+      m_program(std::move(program)),
+      m_output(std::move(output)),
       m_partial(m_output + QStringLiteral(".part")) {
     connect(&m_process, &QProcess::readyReadStandardOutput, this, &SampleJob::read_steps);
     connect(&m_process, &QProcess::finished, this, &SampleJob::ended);

@@ -33,17 +33,23 @@ QVariant VmListModel::data(const QModelIndex& index, int role) const {
     }
     VmSession* session = m_sessions[static_cast<size_t>(index.row())].get();
     switch (role) {
-        case Qt::DisplayRole: return session->name();
-        case Qt::AccessibleTextRole: return tr("%1, %2").arg(session->name(), state_text(session->state()));
-        case session_role: return QVariant::fromValue(session);
-        case state_role: return static_cast<int>(session->state());
-        case state_text_role: return state_text(session->state());
+        case Qt::DisplayRole:
+            return session->name();
+        case Qt::AccessibleTextRole:
+            return tr("%1, %2").arg(session->name(), state_text(session->state()));
+        case session_role:
+            return QVariant::fromValue(session);
+        case state_role:
+            return static_cast<int>(session->state());
+        case state_text_role:
+            return state_text(session->state());
         case detail_role:
             if (session->state() == VmState::running && !session->last_line().isEmpty()) {
                 return session->last_line();
             }
             return session->reason();
-        default: return {};
+        default:
+            return {};
     }
 }
 

@@ -20,10 +20,10 @@ class VmListModel : public QAbstractListModel {
         session_role = Qt::UserRole,  // VmSession*
         state_role,                   // int(VmState)
         state_text_role,
-        detail_role,                  // the second line: last console output, or what is wrong
+        detail_role,  // the second line: last console output, or what is wrong
     };
-    static constexpr int k_poll_ms = 500;    // workers
-    static constexpr int k_rescan_ms = 3000; // bundles, for folders that cannot be watched
+    static constexpr int k_poll_ms = 500;     // workers
+    static constexpr int k_rescan_ms = 3000;  // bundles, for folders that cannot be watched
 
     explicit VmListModel(std::filesystem::path root = machines_folder(), QObject* parent = nullptr);
     ~VmListModel() override;

@@ -16,14 +16,22 @@ const char* const k_program = "skep";
 
 QString state_text(VmState state) {
     switch (state) {
-        case VmState::broken: return VmSession::tr("Broken settings");
-        case VmState::off: return VmSession::tr("Off");
-        case VmState::starting: return VmSession::tr("Starting");
-        case VmState::running: return VmSession::tr("Running");
-        case VmState::paused: return VmSession::tr("Paused");
-        case VmState::no_space: return VmSession::tr("Disk full");
-        case VmState::failed: return VmSession::tr("Failed");
-        case VmState::crashed: return VmSession::tr("Stopped unexpectedly");
+        case VmState::broken:
+            return VmSession::tr("Broken settings");
+        case VmState::off:
+            return VmSession::tr("Off");
+        case VmState::starting:
+            return VmSession::tr("Starting");
+        case VmState::running:
+            return VmSession::tr("Running");
+        case VmState::paused:
+            return VmSession::tr("Paused");
+        case VmState::no_space:
+            return VmSession::tr("Disk full");
+        case VmState::failed:
+            return VmSession::tr("Failed");
+        case VmState::crashed:
+            return VmSession::tr("Stopped unexpectedly");
     }
     return {};
 }
@@ -161,10 +169,7 @@ void VmSession::dismiss_crash() {
 void VmSession::begin_attach() {
     m_busy = true;
     in_background(
-        this,
-        [bundle = *m_bundle] {
-            return attach(bundle, k_program, std::chrono::milliseconds(2000));
-        },
+        this, [bundle = *m_bundle] { return attach(bundle, k_program, std::chrono::milliseconds(2000)); },
         [this](Result<ControlClient> client) {
             m_busy = false;
             if (client) {
@@ -241,17 +246,22 @@ void VmSession::link_gone() {
 
 void VmSession::handle_event(const Message& event) {
     switch (event.type) {
-        case MessageType::state_changed: set_machine_state(event.text("state"), to_qstring(event.text("reason"))); break;
+        case MessageType::state_changed:
+            set_machine_state(event.text("state"), to_qstring(event.text("reason")));
+            break;
         case MessageType::no_space:
             set_state(VmState::no_space, to_qstring(event.text("message")));
             emit no_space(to_qstring(event.text("disk")), to_qstring(event.text("message")));
             break;
-        case MessageType::guest_reset: emit guest_reset(); break;
+        case MessageType::guest_reset:
+            emit guest_reset();
+            break;
         case MessageType::cd_changed:
             m_cd_files[to_qstring(event.text("drive"))] = to_qstring(event.text("file"));
             emit changed();
             break;
-        default: break;
+        default:
+            break;
     }
 }
 
@@ -294,12 +304,24 @@ void VmSession::send(MessageType type, MessageValues values, const QString& titl
     m_pending[*id] = {type, title, port};
 }
 
-void VmSession::shut_down() { send(MessageType::power_button, {}, tr("“%1” was not asked to shut down").arg(m_name)); }
-void VmSession::power_off() { send(MessageType::power_off, {}, tr("“%1” was not turned off").arg(m_name)); }
-void VmSession::reset_machine() { send(MessageType::reset, {}, tr("“%1” was not reset").arg(m_name)); }
-void VmSession::pause() { send(MessageType::pause, {}, tr("“%1” was not paused").arg(m_name)); }
-void VmSession::resume() { send(MessageType::resume, {}, tr("“%1” was not resumed").arg(m_name)); }
-void VmSession::retry() { send(MessageType::retry, {}, tr("“%1” could not go on").arg(m_name)); }
+void VmSession::shut_down() {
+    send(MessageType::power_button, {}, tr("“%1” was not asked to shut down").arg(m_name));
+}
+void VmSession::power_off() {
+    send(MessageType::power_off, {}, tr("“%1” was not turned off").arg(m_name));
+}
+void VmSession::reset_machine() {
+    send(MessageType::reset, {}, tr("“%1” was not reset").arg(m_name));
+}
+void VmSession::pause() {
+    send(MessageType::pause, {}, tr("“%1” was not paused").arg(m_name));
+}
+void VmSession::resume() {
+    send(MessageType::resume, {}, tr("“%1” was not resumed").arg(m_name));
+}
+void VmSession::retry() {
+    send(MessageType::retry, {}, tr("“%1” could not go on").arg(m_name));
+}
 
 void VmSession::eject(const QString& drive) {
     if (is_active(m_state)) {

@@ -18,7 +18,7 @@
 namespace skep::ui {
 
 enum class VmState {
-    broken,    // vm.yaml cannot be read
+    broken,  // vm.yaml cannot be read
     off,
     starting,
     running,
@@ -120,7 +120,7 @@ class VmSession : public QObject {
     std::map<QString, QString> m_cd_files;
     ConsoleReceiver m_console_receiver;
     QElapsedTimer m_link_lost;
-    bool m_busy = false;       // a background launch or attach is under way
+    bool m_busy = false;  // a background launch or attach is under way
     bool m_was_active = false;
     bool m_dismissed = false;
     bool m_changed_while_running = false;

@@ -20,7 +20,8 @@ QStringList media_folders() {
     QStringList folders{QStandardPaths::writableLocation(QStandardPaths::DownloadLocation),
                         QDir::home().filePath(QStringLiteral("Downloads")),
                         QStandardPaths::writableLocation(QStandardPaths::DesktopLocation),
-                        QStandardPaths::writableLocation(QStandardPaths::DocumentsLocation), QDir::homePath(),
+                        QStandardPaths::writableLocation(QStandardPaths::DocumentsLocation),
+                        QDir::homePath(),
                         QSettings().value(QStringLiteral("lastFolder")).toString()};
     folders.removeAll(QString());
     folders.removeDuplicates();
@@ -55,7 +56,9 @@ std::vector<FoundMedium> find_media(const QStringList& folders, const QStringLis
     return media;
 }
 
-QStringList recent_media() { return QSettings().value(QString::fromLatin1(k_recent_key)).toStringList(); }
+QStringList recent_media() {
+    return QSettings().value(QString::fromLatin1(k_recent_key)).toStringList();
+}
 
 void remember_medium(const QString& path) {
     QStringList recent = recent_media();

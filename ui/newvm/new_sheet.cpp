@@ -279,7 +279,8 @@ void NewSheet::show_problems() {
     }
     const uint64_t free = m_draft.free_bytes();
     const uint64_t wanted = uint64_t{m_draft.disk_gib()} << 30;
-    QString note = free == 0 ? QString() : tr("%1 free. The disk takes space only as the guest fills it.").arg(size_text(free));
+    QString note =
+        free == 0 ? QString() : tr("%1 free. The disk takes space only as the guest fills it.").arg(size_text(free));
     if (free != 0 && wanted > free) {
         note = tr("⚠ Only %1 free: the guest is paused when that is used up.").arg(size_text(free));
     }

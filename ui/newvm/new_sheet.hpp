@@ -53,7 +53,7 @@ class NewSheet : public QDialog {
     NewVmDraft m_draft;
     SpecEditor m_editor;
     std::vector<FoundMedium> m_media;
-    QString m_chosen;       // the path being inspected or in use
+    QString m_chosen;  // the path being inspected or in use
     bool m_creating = false;
     QListWidget* m_list = nullptr;
     QLabel* m_recognised = nullptr;

@@ -11,7 +11,9 @@ namespace skep::ui {
 
 namespace {
 
-QString tr(const char* text) { return QCoreApplication::translate("NewVmDraft", text); }
+QString tr(const char* text) {
+    return QCoreApplication::translate("NewVmDraft", text);
+}
 
 // Names, and everything a medium decides, start afresh with every medium.
 VmSpec fresh_spec(const std::filesystem::path& root, const std::string& name) {
@@ -28,7 +30,9 @@ std::string file_stem(const std::string& path) {
 
 }  // namespace
 
-NewVmDraft::NewVmDraft(std::filesystem::path root) : m_root(std::move(root)) { use_nothing(); }
+NewVmDraft::NewVmDraft(std::filesystem::path root) : m_root(std::move(root)) {
+    use_nothing();
+}
 
 void NewVmDraft::use_nothing() {
     m_spec = fresh_spec(m_root, "New VM");
@@ -46,13 +50,16 @@ void NewVmDraft::use_medium(const MediumInfo& medium) {
     m_medium = medium;
     m_problem = to_qstring(medium.problem);
     switch (medium.kind) {
-        case MediumKind::iso: use_iso(medium); break;
-        case MediumKind::raw_disk: use_disk(medium); break;
+        case MediumKind::iso:
+            use_iso(medium);
+            break;
+        case MediumKind::raw_disk:
+            use_disk(medium);
+            break;
         case MediumKind::linux_kernel:
         case MediumKind::multiboot_kernel:
             m_spec = fresh_spec(m_root, file_stem(medium.path));
-            m_spec.firmware =
-                medium.kind == MediumKind::linux_kernel ? Firmware::linux_kernel : Firmware::multiboot;
+            m_spec.firmware = medium.kind == MediumKind::linux_kernel ? Firmware::linux_kernel : Firmware::multiboot;
             m_spec.kernel = medium.path;
             m_spec.append = medium.kind == MediumKind::linux_kernel ? "console=ttyS0" : "";
             m_disk_gib = 0;
@@ -79,10 +86,11 @@ void NewVmDraft::use_iso(const MediumInfo& medium) {
     m_spec.cds.push_back({"cd0", medium.path, {}});
     m_disk_gib = medium.os.needs_disk ? medium.os.disk_gib : 0;
     if (m_problem.isEmpty() && !medium.boots_bios) {
-        m_problem = medium.boots_uefi || medium.os.needs_uefi
-                        ? tr("'%1' starts only from UEFI firmware, which Skep does not have yet: choose another image.")
-                              .arg(to_qstring(medium.path))
-                        : tr("'%1' is not bootable: choose an installer or live CD image.").arg(to_qstring(medium.path));
+        m_problem =
+            medium.boots_uefi || medium.os.needs_uefi
+                ? tr("'%1' starts only from UEFI firmware, which Skep does not have yet: choose another image.")
+                      .arg(to_qstring(medium.path))
+                : tr("'%1' is not bootable: choose an installer or live CD image.").arg(to_qstring(medium.path));
     }
 }
 
@@ -107,10 +115,14 @@ QString NewVmDraft::recognised_text() const {
     }
     const QString name = to_qstring(os.name);
     switch (os.confidence) {
-        case Confidence::certain: return name;
-        case Confidence::likely: return tr("%1 (probably)").arg(name);
-        case Confidence::guess: return tr("%1 (a guess)").arg(name);
-        case Confidence::none: break;
+        case Confidence::certain:
+            return name;
+        case Confidence::likely:
+            return tr("%1 (probably)").arg(name);
+        case Confidence::guess:
+            return tr("%1 (a guess)").arg(name);
+        case Confidence::none:
+            break;
     }
     return tr("%1, system not recognised: general settings").arg(kind);
 }

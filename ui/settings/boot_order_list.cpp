@@ -34,7 +34,10 @@ std::vector<std::string> all_drives(const VmSpec& spec) {
 }  // namespace
 
 BootOrderList::BootOrderList(SpecEditor* editor, QWidget* parent)
-    : QWidget(parent), m_editor(editor), m_list(new QListWidget(this)), m_up(new QPushButton(tr("Up"), this)),
+    : QWidget(parent),
+      m_editor(editor),
+      m_list(new QListWidget(this)),
+      m_up(new QPushButton(tr("Up"), this)),
       m_down(new QPushButton(tr("Down"), this)) {
     m_list->setObjectName(QStringLiteral("bootOrder"));
     m_list->setAccessibleName(tr("Boot order"));

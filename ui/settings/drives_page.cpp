@@ -60,8 +60,9 @@ void DrivesPage::load() {
             m_list->addItem(tr("%1: disk, %2").arg(QString::fromStdString(disk.id), QString::fromStdString(disk.file)));
         }
         for (const CdSpec& cd : m_editor->spec().cds) {
-            m_list->addItem(tr("%1: CD, %2").arg(QString::fromStdString(cd.id),
-                                                 cd.file.empty() ? tr("empty") : QString::fromStdString(cd.file)));
+            m_list->addItem(tr("%1: CD, %2")
+                                .arg(QString::fromStdString(cd.id),
+                                     cd.file.empty() ? tr("empty") : QString::fromStdString(cd.file)));
         }
         for (const NewDisk& disk : m_new_disks) {
             m_list->addItem(tr("New disk, %1 (made when saved)").arg(size_text(disk.bytes)));
@@ -133,8 +134,8 @@ void DrivesPage::remove_current() {
         emit new_disks_changed();
     } else if (row >= 0) {
         m_editor->change([&](VmSpec& spec) {
-            const std::string id = row < disks ? spec.disks[static_cast<size_t>(row)].id
-                                               : spec.cds[static_cast<size_t>(row - disks)].id;
+            const std::string id =
+                row < disks ? spec.disks[static_cast<size_t>(row)].id : spec.cds[static_cast<size_t>(row - disks)].id;
             std::erase_if(spec.disks, [&](const DiskSpec& disk) { return disk.id == id; });
             std::erase_if(spec.cds, [&](const CdSpec& cd) { return cd.id == id; });
             std::erase(spec.boot, id);

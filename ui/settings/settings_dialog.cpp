@@ -20,8 +20,12 @@ namespace skep::ui {
 
 SettingsDialog::SettingsDialog(VmSpec spec, std::filesystem::path bundle_folder, HostFacts host,
                                MachineActivity activity, QWidget* parent)
-    : QDialog(parent), m_original(spec), m_editor(std::move(spec), host), m_pages(new QListWidget(this)),
-      m_stack(new QStackedWidget(this)), m_summary(new QLabel(this)) {
+    : QDialog(parent),
+      m_original(spec),
+      m_editor(std::move(spec), host),
+      m_pages(new QListWidget(this)),
+      m_stack(new QStackedWidget(this)),
+      m_summary(new QLabel(this)) {
     setObjectName(QStringLiteral("settingsDialog"));
     setWindowTitle(tr("Settings of “%1”").arg(QString::fromStdString(m_original.name)));
     setAccessibleName(windowTitle());
@@ -31,7 +35,8 @@ SettingsDialog::SettingsDialog(VmSpec spec, std::filesystem::path bundle_folder,
     m_summary->setObjectName(QStringLiteral("settingsSummary"));
     m_summary->setTextFormat(Qt::PlainText);
     m_summary->setWordWrap(true);
-    m_editor.set_extra_checks([folder = std::move(bundle_folder)](const VmSpec& now) { return validate_files(now, folder); });
+    m_editor.set_extra_checks(
+        [folder = std::move(bundle_folder)](const VmSpec& now) { return validate_files(now, folder); });
     build_pages(activity);
     m_editor.set_running(activity == MachineActivity::running);
     auto* box = new QDialogButtonBox(QDialogButtonBox::Save | QDialogButtonBox::Cancel, this);

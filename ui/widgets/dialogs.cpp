@@ -76,6 +76,8 @@ QString pick_file(QWidget* parent, const QString& title, const QString& filter) 
     return path;
 }
 
-QString size_text(quint64 bytes) { return QString::fromStdString(describe_size(bytes)); }
+QString size_text(quint64 bytes) {
+    return QString::fromStdString(describe_size(bytes));
+}
 
 }  // namespace skep::ui

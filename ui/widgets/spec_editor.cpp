@@ -19,7 +19,9 @@ namespace skep::ui {
 
 namespace {
 
-QString text(std::string_view view) { return QString::fromUtf8(view.data(), static_cast<qsizetype>(view.size())); }
+QString text(std::string_view view) {
+    return QString::fromUtf8(view.data(), static_cast<qsizetype>(view.size()));
+}
 
 QLabel* make_note(const QString& name, QWidget* parent) {
     auto* note = new QLabel(parent);
@@ -33,7 +35,9 @@ QLabel* make_note(const QString& name, QWidget* parent) {
     return note;
 }
 
-int spin_limit(uint64_t value) { return static_cast<int>(std::min<uint64_t>(value, INT32_MAX)); }
+int spin_limit(uint64_t value) {
+    return static_cast<int>(std::min<uint64_t>(value, INT32_MAX));
+}
 
 }  // namespace
 
@@ -140,9 +144,8 @@ QWidget* SpecEditor::make_editor(Row& row, const FieldDescriptor& field) {
         case FieldType::boolean: {
             auto* box = new QCheckBox(text(field.help));
             row.show = [box](const QString& value) { box->setChecked(value == QStringLiteral("true")); };
-            connect(box, &QCheckBox::toggled, this, [this, path](bool on) {
-                commit(path, on ? QStringLiteral("true") : QStringLiteral("false"));
-            });
+            connect(box, &QCheckBox::toggled, this,
+                    [this, path](bool on) { commit(path, on ? QStringLiteral("true") : QStringLiteral("false")); });
             return box;
         }
         case FieldType::integer:
@@ -154,7 +157,8 @@ QWidget* SpecEditor::make_editor(Row& row, const FieldDescriptor& field) {
             box->setSuffix(size ? QStringLiteral(" MiB") : QString());
             box->setSingleStep(size ? 256 : 1);
             row.show = [box, size](const QString& value) {
-                const auto bytes = size ? parse_size(value.toStdString(), 1 << 20) : Result<uint64_t>(value.toULongLong());
+                const auto bytes =
+                    size ? parse_size(value.toStdString(), 1 << 20) : Result<uint64_t>(value.toULongLong());
                 box->setValue(spin_limit(size ? bytes.value_or(0) >> 20 : *bytes));
             };
             connect(box, &QSpinBox::valueChanged, this, [this, path, size](int value) {
@@ -183,9 +187,11 @@ QWidget* SpecEditor::make_editor(Row& row, const FieldDescriptor& field) {
             connect(box, &QPlainTextEdit::textChanged, this, [this, path, box] { commit(path, box->toPlainText()); });
             return box;
         }
-        case FieldType::file: return make_file_editor(row, nullptr);
+        case FieldType::file:
+            return make_file_editor(row, nullptr);
         case FieldType::text:
-        case FieldType::text_list: break;
+        case FieldType::text_list:
+            break;
     }
     auto* box = new QLineEdit;
     row.show = [box](const QString& value) {

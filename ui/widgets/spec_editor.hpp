@@ -58,7 +58,7 @@ class SpecEditor : public QObject {
         QLabel* label = nullptr;
         QWidget* editor = nullptr;
         QLabel* note = nullptr;
-        QString refusal;          // why the text in the editor is no value at all
+        QString refusal;  // why the text in the editor is no value at all
         QString disabled_reason;
         std::function<void(const QString&)> show;  // writes a value into the editor
     };

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <QAccessible>
 #include <QApplication>
 #include <QClipboard>
 #include <QLineEdit>
@@ -49,6 +50,15 @@ class TerminalWidgetTest : public ::testing::Test {
 TEST_F(TerminalWidgetTest, size_holds_whole_cells) {
     EXPECT_EQ(m_terminal.screen().columns(), 80);
     EXPECT_EQ(m_terminal.screen().rows(), 24);
+}
+
+TEST_F(TerminalWidgetTest, accessible_value_is_the_visible_text) {
+    m_terminal.feed("hello");
+    QAccessibleInterface* accessible = QAccessible::queryAccessibleInterface(&m_terminal);
+    ASSERT_NE(accessible, nullptr);
+    EXPECT_EQ(accessible->role(), QAccessible::Terminal);
+    EXPECT_TRUE(accessible->text(QAccessible::Value).startsWith(QStringLiteral("hello\n")));
+    EXPECT_EQ(accessible->text(QAccessible::Name), QStringLiteral("Serial console"));
 }
 
 TEST_F(TerminalWidgetTest, keys_all_go_to_the_guest) {

@@ -154,7 +154,8 @@ TEST_F(LibraryWindowTest, delete_lists_files_with_sizes_and_undo_brings_it_back)
     ASSERT_TRUE(wait_for([&] { return (dialog = m_window->findChild<DeleteDialog*>()) != nullptr; }));
     auto* files = get<QTreeWidget>("deleteFiles", dialog);
     EXPECT_EQ(files->findItems(QStringLiteral("disks/disk0.img"), Qt::MatchExactly).size(), 1);
-    EXPECT_EQ(files->findItems(QStringLiteral("disks/disk0.img"), Qt::MatchExactly)[0]->text(2), QStringLiteral("1 MiB"));
+    EXPECT_EQ(files->findItems(QStringLiteral("disks/disk0.img"), Qt::MatchExactly)[0]->text(2),
+              QStringLiteral("1 MiB"));
     QTest::mouseClick(get<QPushButton>("confirmDelete", dialog), Qt::LeftButton);
     ASSERT_TRUE(wait_for([&] { return m_window->model().rowCount() == 0; }));
     ASSERT_TRUE(wait_for([&] { return get<QWidget>("undoBar")->isVisible(); }));
@@ -213,7 +214,8 @@ TEST_F(LibraryWindowTest, host_check_shows_cause_cure_and_copies_the_command) {
     dialog.show_findings({{"kvm", "Hardware virtualisation", CheckLevel::error, "You may not open /dev/kvm.",
                            "Join the group kvm.", "sudo adduser me kvm"}});
     QTest::mouseClick(dialog.findChild<QPushButton*>(QStringLiteral("copy_kvm")), Qt::LeftButton);
-    EXPECT_TRUE(wait_for([] { return QApplication::clipboard()->text() == QStringLiteral("sudo adduser me kvm"); }, 100));
+    EXPECT_TRUE(
+        wait_for([] { return QApplication::clipboard()->text() == QStringLiteral("sudo adduser me kvm"); }, 100));
     EXPECT_EQ(blocking_finding({{"kvm", "t", CheckLevel::error, "cause", "", ""}}), QStringLiteral("cause"));
     EXPECT_TRUE(blocking_finding({{"kvm", "t", CheckLevel::warning, "cause", "", ""}}).isEmpty());
 }

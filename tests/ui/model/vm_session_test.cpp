@@ -166,7 +166,8 @@ TEST_F(SessionTest, library_follows_folders_that_come_and_go) {
 }
 
 TEST_F(SessionTest, sample_job_reports_steps_and_leaves_only_a_complete_file) {
-    const QString good = write_file(QStringLiteral("good.sh"), "#!/bin/sh\necho 'STEP Collecting'\necho iso > \"$1\"\n");
+    const QString good =
+        write_file(QStringLiteral("good.sh"), "#!/bin/sh\necho 'STEP Collecting'\necho iso > \"$1\"\n");
     QFile::setPermissions(good, QFile::ReadOwner | QFile::WriteOwner | QFile::ExeOwner);
     const QString output = m_folder.filePath(QStringLiteral("out.iso"));
     auto* job = new SampleJob(good, output);
@@ -177,7 +178,8 @@ TEST_F(SessionTest, sample_job_reports_steps_and_leaves_only_a_complete_file) {
     EXPECT_EQ(steps.last()[0].toString(), QStringLiteral("Collecting"));
     EXPECT_TRUE(QFile::exists(output));
     QFile::remove(output);
-    const QString bad = write_file(QStringLiteral("bad.sh"), "#!/bin/sh\necho half > \"$1\"\necho 'No kernel here.' >&2\nexit 1\n");
+    const QString bad =
+        write_file(QStringLiteral("bad.sh"), "#!/bin/sh\necho half > \"$1\"\necho 'No kernel here.' >&2\nexit 1\n");
     QFile::setPermissions(bad, QFile::ReadOwner | QFile::WriteOwner | QFile::ExeOwner);
     job = new SampleJob(bad, output);
     QSignalSpy failed(job, &Job::failed);

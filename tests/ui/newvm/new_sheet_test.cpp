@@ -98,8 +98,9 @@ TEST_F(NewSheetTest, bad_media_are_refused_beside_the_choice) {
     expect_refused(m_folder.path(), QStringLiteral("folder"));
     expect_refused(write_file(QStringLiteral("empty.iso"), {}), QStringLiteral("empty.iso"));
     expect_refused(write_file(QStringLiteral("data.iso"), tiny_iso("PHOTOS", false)), QStringLiteral("boot"));
-    expect_refused(write_file(QStringLiteral("cut.iso"), tiny_iso("Debian 12.5.0 amd64 n", true, 4000).left(100 * 2048)),
-                   QStringLiteral("truncated"));
+    expect_refused(
+        write_file(QStringLiteral("cut.iso"), tiny_iso("Debian 12.5.0 amd64 n", true, 4000).left(100 * 2048)),
+        QStringLiteral("truncated"));
     EXPECT_TRUE(list_bundles(m_root).empty());
 }
 

@@ -28,7 +28,8 @@ class SettingsDialogTest : public LibraryTest {
         disk.id = "disk0";
         disk.file = write_file(QStringLiteral("d.img"), QByteArray(4096, 'x')).toStdString();
         spec.disks.push_back(disk);
-        m_dialog = std::make_unique<SettingsDialog>(spec, m_folder.path().toStdString(), HostFacts{8192, 4096, 4}, activity);
+        m_dialog =
+            std::make_unique<SettingsDialog>(spec, m_folder.path().toStdString(), HostFacts{8192, 4096, 4}, activity);
         m_dialog->show();
     }
     template <typename Widget>

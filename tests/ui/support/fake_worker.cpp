@@ -20,9 +20,9 @@ using namespace skep;
 
 class FakeGuest : public MachineControl {
   public:
-    FakeGuest(EventLoop& loop, const Bundle& bundle, const VmSpec& spec) : m_loop(loop), m_bundle(bundle), m_console(loop) {
-        m_server.emplace(loop, *this, std::vector<ConsoleHub*>{&m_console},
-                         ServerIdentity{spec.id, spec.name, "fake"});
+    FakeGuest(EventLoop& loop, const Bundle& bundle, const VmSpec& spec)
+        : m_loop(loop), m_bundle(bundle), m_console(loop) {
+        m_server.emplace(loop, *this, std::vector<ConsoleHub*>{&m_console}, ServerIdentity{spec.id, spec.name, "fake"});
         m_console.set_input_ready([this] { m_loop.post([this] { take_input(); }); });
         say("fake guest " + spec.name + " up\r\nlogin: ");
     }
@@ -101,7 +101,9 @@ int run(const std::filesystem::path& folder) {
     auto spec = bundle ? bundle->load() : Result<VmSpec>(tl::unexpected(bundle.error()));
     auto lock = RunLock::acquire(folder);
     if (!spec || !lock || spec->notes == "refuse to start") {
-        const std::string why = !spec ? spec.error().message : !lock ? lock.error().message : "This test refuses to start.";
+        const std::string why = !spec   ? spec.error().message
+                                : !lock ? lock.error().message
+                                        : "This test refuses to start.";
         (void)!write(STDERR_FILENO, (why + "\n").data(), why.size() + 1);
         return 4;
     }

@@ -38,14 +38,17 @@ inline QByteArray tiny_iso(const char* volume_id, bool bootable = true, int sect
         return bytes;
     };
     put(16 * 2048, QByteArray("\x01"
-                              "CD001\x01\x00", 8));
+                              "CD001\x01\x00",
+                              8));
     put(16 * 2048 + 40, QByteArray(volume_id).leftJustified(32, ' '));
     put(16 * 2048 + 80, both_endian(static_cast<quint32>(sectors)));
     put(16 * 2048 + 128, QByteArray("\x00\x08\x08\x00", 4));
     int next = 17;
     if (bootable) {
         put(next * 2048, QByteArray("\x00"
-                                    "CD001\x01", 7) + QByteArray("EL TORITO SPECIFICATION").leftJustified(32, '\0'));
+                                    "CD001\x01",
+                                    7) +
+                             QByteArray("EL TORITO SPECIFICATION").leftJustified(32, '\0'));
         put(next * 2048 + 71, QByteArray("\x14\x00\x00\x00", 4));
         QByteArray validation("\x01\x00\x00\x00", 4);
         validation = validation.leftJustified(28, '\0') + QByteArray("\xaa\x55\x55\xaa", 4);
@@ -54,7 +57,8 @@ inline QByteArray tiny_iso(const char* volume_id, bool bootable = true, int sect
         ++next;
     }
     put(next * 2048, QByteArray("\xff"
-                                "CD001\x01", 7));
+                                "CD001\x01",
+                                7));
     return iso;
 }
 
