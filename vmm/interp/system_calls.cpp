@@ -36,6 +36,15 @@ void enter_flat(Core& core, const Segment& code, const Segment& stack, uint64_t 
     update_mode(core);
 }
 
+// SYSCALL and SYSRET look at EFLAGS.TF when they are through, not when they begin: a kernel whose IA32_FMASK clears TF is
+// not stepped, and the user's trap comes right behind its SYSCALL.
+void step_by_new_flags(Core& core) {
+    core.step_lost = true;
+    if ((core.rflags_rest & x86::k_flag_tf) != 0) {
+        core.pending_debug |= k_dr6_bs;
+    }
+}
+
 }  // namespace
 
 void syscall(Core& core) {
@@ -48,6 +57,7 @@ void syscall(Core& core) {
     const uint64_t selector = (core.msr.star >> 32) & 0xfffc;
     enter_flat(core, flat_code(selector, 0, true), flat_stack(selector + 8, 0), core.msr.lstar);
     load_rflags(core, 0, core.msr.sfmask | x86::k_flag_rf);
+    step_by_new_flags(core);
 }
 
 void sysret(Core& core, unsigned operand_size) {
@@ -63,6 +73,7 @@ void sysret(Core& core, unsigned operand_size) {
     enter_flat(core, flat_code((selector + (to_64 ? 16 : 0)) | 3, 3, to_64), flat_stack((selector + 8) | 3, 3), rip);
     constexpr uint64_t k_loaded = k_flags_all & ~(x86::k_flag_vm | x86::k_flag_rf);
     load_rflags(core, core.gpr[k_r11] & k_loaded, k_flags_all);
+    step_by_new_flags(core);
     core.interrupt_maybe = true;
 }
 

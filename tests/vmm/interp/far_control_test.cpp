@@ -101,6 +101,21 @@ TEST(Syscall, enters_kernel_masks_flags_and_sysret_goes_back) {
     EXPECT_TRUE(bench.frame(3) & k_flag_df);
 }
 
+TEST(Syscall, tf_cleared_by_fmask_leaves_kernel_unstepped_and_traps_behind_sysret) {
+    SystemBench bench(CpuMode::long64);
+    bench.enter_user();
+    bench.state.rflags |= k_flag_tf;
+    bench.state.msr.star = uint64_t{k_kernel_code64} << 32 | uint64_t{0x20 | 3} << 48;
+    bench.state.msr.lstar = 0x3000;
+    bench.state.msr.sfmask = k_flag_tf;
+    bench.write(0x3000, {0xff, 0xc3, 0x48, 0x0f, 0x07});  // inc ebx; sysretq
+    bench.run({0x0f, 0x05, 0xff, 0xc0});
+    ASSERT_TRUE(bench.halted_in(1));
+    EXPECT_EQ(bench.gpr(k_rbx), 1U);
+    EXPECT_EQ(bench.gpr(k_rax), 0U);
+    EXPECT_EQ(bench.frame(0), SystemBench::k_code + 2);
+}
+
 TEST(Syscall, without_sce_is_ud) {
     SystemBench bench(CpuMode::long64);
     bench.state.msr.efer &= ~k_efer_sce;
