@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "tests/support/cpu_harness.hpp"
@@ -92,10 +95,15 @@ TEST(Code, memory_map_change_is_seen) {
     EXPECT_EQ(cpu.gpr(k_rax), 0x55U);
 }
 
-// Runs a vCPU on a thread of its own.
+// Runs a vCPU on a thread of its own. A port write gives the host's processor away: waiting loops hold one, so that two
+// vCPUs on a busy host need not use up their time slices.
 class Runner {
   public:
     Runner(Vcpu& vcpu, CpuState state) : m_vcpu(vcpu) {
+        m_io.on_port_write = [this](uint16_t, uint32_t) {
+            m_io.writes.clear();
+            std::this_thread::yield();
+        };
         m_vcpu.load(state);
         m_thread = std::thread([this] { exit = m_vcpu.run(m_io); });
     }
@@ -121,44 +129,64 @@ TEST(Code, locked_increments_of_two_processors_all_count) {
     EXPECT_EQ(cpu.read<uint64_t>(CpuHarness::k_data), 100'000U);
 }
 
+// Ends vCPUs that wait for each other in vain, so that a lost write is a failed test and not a hanging one.
+class Watchdog {
+  public:
+    explicit Watchdog(CpuHarness& cpu) : m_cpu(cpu), m_thread([this] { watch(); }) {}
+    ~Watchdog() {
+        {
+            const std::lock_guard lock(m_mutex);
+            m_done = true;
+        }
+        m_changed.notify_one();
+        m_thread.join();
+    }
+    Watchdog(const Watchdog&) = delete;
+    Watchdog& operator=(const Watchdog&) = delete;
+
+  private:
+    void watch() {
+        std::unique_lock lock(m_mutex);
+        if (!m_changed.wait_for(lock, std::chrono::seconds(20), [this] { return m_done; })) {
+            for (const auto& vcpu : m_cpu.vcpus) {
+                vcpu->kick(KickReason::leave);
+            }
+        }
+    }
+    CpuHarness& m_cpu;
+    std::mutex m_mutex;
+    std::condition_variable m_changed;
+    bool m_done = false;
+    std::thread m_thread;
+};
+
 TEST(Code, other_processor_sees_patched_code_after_the_signal) {
     CpuHarness cpu(CpuMode::long64, 2);
     constexpr uint64_t k_function = 0x3000;
     constexpr uint64_t k_writer = 0x2000;
+    constexpr uint8_t k_rounds = 100;
     cpu.write(k_function, {0xb8, 0x00, 0x00, 0x00, 0x00, 0xc3});  // mov eax, n; ret
-    // The reader: mov ecx,1; wait: cmp [rbx], ecx; jb wait; call rsi; cmp eax, ecx; jne bad; mov [rbx+8], ecx; inc ecx;
-    // cmp ecx, 201; jne wait; hlt; bad: mov edi, eax; hlt
-    cpu.write(k_code, {0xb9, 1, 0, 0, 0, 0x39, 0x0b, 0x72, 0xfc, 0xff, 0xd6, 0x39, 0xc8, 0x75, 0x0e, 0x89, 0x4b, 0x08, 0xff,
-                       0xc1, 0x81, 0xf9, 201, 0, 0, 0, 0x75, 0xe9, 0xf4, 0x89, 0xc7, 0xf4});
-    // The writer: mov ecx,1; again: mov [rsi+1], ecx; mov [rbx], ecx; wait: cmp [rbx+8], ecx; jb wait; inc ecx;
-    // cmp ecx, 201; jne again; hlt
-    cpu.write(k_writer, {0xb9, 1, 0, 0, 0, 0x89, 0x4e, 0x01, 0x89, 0x0b, 0x39, 0x4b, 0x08, 0x72, 0xfb, 0xff, 0xc1, 0x81,
-                         0xf9, 201, 0, 0, 0, 0x75, 0xec, 0xf4});
+    // The reader: mov ecx,1; wait: out 10h, al; cmp [rbx], ecx; jb wait; call rsi; cmp eax, ecx; jne bad;
+    // mov [rbx+8], ecx; inc ecx; cmp ecx, rounds+1; jne wait; hlt; bad: mov edi, eax; hlt
+    cpu.write(k_code, {0xb9, 1, 0, 0, 0, 0xe6, 0x10, 0x39, 0x0b, 0x72, 0xfa, 0xff, 0xd6, 0x39, 0xc8, 0x75, 0x0e, 0x89,
+                       0x4b, 0x08, 0xff, 0xc1, 0x81, 0xf9, k_rounds + 1, 0, 0, 0, 0x75, 0xe7, 0xf4, 0x89, 0xc7, 0xf4});
+    // The writer: mov ecx,1; again: mov [rsi+1], ecx; mov [rbx], ecx; wait: out 10h, al; cmp [rbx+8], ecx; jb wait;
+    // inc ecx; cmp ecx, rounds+1; jne again; hlt
+    cpu.write(k_writer, {0xb9, 1, 0, 0, 0, 0x89, 0x4e, 0x01, 0x89, 0x0b, 0xe6, 0x10, 0x39, 0x4b, 0x08, 0x72, 0xf9, 0xff,
+                         0xc1, 0x81, 0xf9, k_rounds + 1, 0, 0, 0, 0x75, 0xea, 0xf4});
     cpu.state.gpr[k_rbx] = CpuHarness::k_data;
     cpu.state.gpr[k_rsi] = k_function;
     CpuState writer_state = cpu.state;
     writer_state.rip = k_writer;
+    const Watchdog watchdog(cpu);
     Runner reader(cpu.vcpu(0), cpu.state);
     Runner writer(cpu.vcpu(1), writer_state);
-    // A lost write would leave both waiting for ever: end them, and see it in the counts.
-    std::atomic<bool> done = false;
-    std::thread watchdog([&] {
-        for (int i = 0; i < 5000 && !done; ++i) {
-            std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        }
-        cpu.vcpu(0).kick(KickReason::leave);
-        cpu.vcpu(1).kick(KickReason::leave);
-    });
     reader.join();
-    cpu.vcpu(0).save(cpu.state);
-    if (cpu.read<uint32_t>(CpuHarness::k_data + 8) != 200) {
-        done = true;
-    }
+    cpu.vcpu(1).kick(KickReason::leave);  // it may wait for a reader that met stale code
     writer.join();
-    done = true;
-    watchdog.join();
+    cpu.vcpu(0).save(cpu.state);
     EXPECT_EQ(cpu.gpr(k_rdi), 0U) << "stale code ran";
-    EXPECT_EQ(cpu.read<uint32_t>(CpuHarness::k_data + 8), 200U);
+    EXPECT_EQ(cpu.read<uint32_t>(CpuHarness::k_data + 8), k_rounds);
 }
 
 }  // namespace
