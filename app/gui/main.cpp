@@ -6,6 +6,7 @@
 #include <QIcon>
 
 #include "ui/library/library_window.hpp"
+#include "ui/widgets/ui_dump.hpp"
 
 int main(int argc, char** argv) {
     QApplication application(argc, argv);
@@ -25,6 +26,7 @@ int main(int argc, char** argv) {
     parser.process(application);
     skep::ui::LibraryWindow window;
     window.show();
+    const auto dump = skep::ui::UiDump::from_environment();
     for (const QString& file : parser.positionalArguments()) {
         window.open_new_sheet(QFileInfo(file).absoluteFilePath());
     }

@@ -49,17 +49,6 @@ ConsoleView::ConsoleView(unsigned port, QString vm_name, QWidget* parent)
     connect(m_terminal, &TerminalWidget::point_size_changed, this,
             [](int points) { QSettings().setValue(QStringLiteral("terminal/pointSize"), points); });
     read_preferences();
-    // For tests from outside: the visible text, written to a file at most twice a second.
-    if (qEnvironmentVariableIsSet("SKEP_TERMINAL_DUMP")) {
-        m_dump_timer.setSingleShot(true);
-        m_dump_timer.setInterval(500);
-        connect(&m_dump_timer, &QTimer::timeout, this, &ConsoleView::dump_text);
-        connect(m_terminal, &TerminalWidget::text_changed, this, [this] {
-            if (!m_dump_timer.isActive()) {
-                m_dump_timer.start();
-            }
-        });
-    }
 }
 
 ConsoleView::~ConsoleView() = default;
@@ -162,15 +151,6 @@ void ConsoleView::save_log() {
             QMessageBox::Ok, this);
         box.setTextFormat(Qt::PlainText);
         box.exec();
-    }
-}
-
-void ConsoleView::dump_text() {
-    const QDir folder(qEnvironmentVariable("SKEP_TERMINAL_DUMP"));
-    QSaveFile file(folder.filePath(QStringLiteral("%1-serial%2.txt").arg(m_vm_name).arg(m_port + 1)));
-    if (file.open(QIODevice::WriteOnly)) {
-        file.write(m_terminal->text().toUtf8());
-        file.commit();
     }
 }
 

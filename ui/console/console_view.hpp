@@ -43,7 +43,6 @@ class ConsoleView : public QWidget {
 
   private:
     void save_log();
-    void dump_text();
     void read_preferences();
     QAction* add_command(QMenu* menu, const QString& name, const QString& text, const QString& keys,
                          TerminalCommand command);
@@ -54,7 +53,6 @@ class ConsoleView : public QWidget {
     FindBar* m_find_bar;
     QLabel* m_notice;
     QPointer<ConsoleConnection> m_connection;
-    QTimer m_dump_timer;
 };
 
 }  // namespace skep::ui
