@@ -105,12 +105,21 @@ QJsonArray items_of(QWidget* widget) {
     return items;
 }
 
+// The part that no parent cuts off, in the widget's coordinates.
+QRect seen_part(const QWidget& widget) {
+    QRect seen = widget.rect();
+    for (const QWidget* above = &widget; !above->isWindow() && above->parentWidget() != nullptr;) {
+        above = above->parentWidget();
+        seen &= QRect(widget.mapFrom(above, QPoint(0, 0)), above->size());
+    }
+    return seen;
+}
+
 void add_widget(QWidget* widget, QJsonArray& widgets) {
     if (!widget->isVisible()) {
         return;
     }
-    const QRect seen = widget->visibleRegion().boundingRect();
-    QJsonObject entry = place(*widget, seen);
+    QJsonObject entry = place(*widget, seen_part(*widget));
     entry.insert(QStringLiteral("name"), name_of(*widget));
     entry.insert(QStringLiteral("class"), QString::fromLatin1(widget->metaObject()->className()));
     entry.insert(QStringLiteral("label"), widget->accessibleName());
