@@ -240,7 +240,9 @@ void VmPage::update_page() {
     m_cd->setEnabled(m_session->spec().has_value());
     sync_consoles();
     for (ConsoleView* view : m_consoles) {
-        const QString off = tr("The machine is off. Its last output stays here until it starts again.");
+        const QString off = view->last_line().isEmpty()
+                                ? tr("The machine is off.")
+                                : tr("The machine is off. Its last output stays here until it starts again.");
         view->set_notice(active ? QString() : off);
     }
     update_bars();

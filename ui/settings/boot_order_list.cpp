@@ -3,6 +3,7 @@
 #include "ui/settings/boot_order_list.hpp"
 
 #include <QHBoxLayout>
+#include <QLabel>
 #include <QListWidget>
 #include <QPushButton>
 #include <QVBoxLayout>
@@ -42,7 +43,9 @@ BootOrderList::BootOrderList(SpecEditor* editor, QWidget* parent)
     m_list->setObjectName(QStringLiteral("bootOrder"));
     m_list->setAccessibleName(tr("Boot order"));
     m_list->setMaximumHeight(110);
-    m_list->setToolTip(tr("Ticked drives are tried from the top. None ticked: a CD that is in, then the disks."));
+    auto* rule =
+        new QLabel(tr("Ticked drives are tried from the top. None ticked: a CD that is in, then the disks."), this);
+    rule->setWordWrap(true);
     m_up->setObjectName(QStringLiteral("bootUp"));
     m_up->setAccessibleName(tr("Try earlier"));
     m_down->setObjectName(QStringLiteral("bootDown"));
@@ -51,10 +54,15 @@ BootOrderList::BootOrderList(SpecEditor* editor, QWidget* parent)
     buttons->addWidget(m_up);
     buttons->addWidget(m_down);
     buttons->addStretch(1);
-    auto* layout = new QHBoxLayout(this);
+    auto* row = new QHBoxLayout;
+    row->addWidget(m_list, 1);
+    row->addLayout(buttons);
+    auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
-    layout->addWidget(m_list, 1);
-    layout->addLayout(buttons);
+    layout->setSpacing(2);
+    layout->addLayout(row);
+    layout->addWidget(rule);
+    setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Maximum);
     connect(m_up, &QPushButton::clicked, this, [this] { move(-1); });
     connect(m_down, &QPushButton::clicked, this, [this] { move(1); });
     connect(m_list, &QListWidget::currentRowChanged, this, &BootOrderList::update_buttons);

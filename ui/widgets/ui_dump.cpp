@@ -61,8 +61,8 @@ QJsonArray actions_of(Menu* menu) {
     QJsonArray items;
     for (QAction* action : menu->actions()) {
         if (action->isVisible() && !action->isSeparator()) {
-            items.append(item(*menu, menu->actionGeometry(action), action->objectName(), action->text(),
-                              action->isEnabled()));
+            items.append(
+                item(*menu, menu->actionGeometry(action), action->objectName(), action->text(), action->isEnabled()));
         }
     }
     return items;
