@@ -4,6 +4,7 @@
 #include <array>
 #include <new>
 
+#include "vmm/interp/builders.hpp"
 #include "vmm/interp/dispatch.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
@@ -80,6 +81,9 @@ Block* BlockCache::decode(std::span<const std::byte> bytes, const DecodeMode& mo
     }
     if (count == 0) {
         return nullptr;
+    }
+    if (count > 1) {
+        fuse_branch(decoded[count - 2], decoded[count - 1]);
     }
     Block* block = allocate(count);
     fill(block, std::span(decoded).first(count), offset, key);
