@@ -33,7 +33,9 @@ enum AccessRule : uint8_t {
     k_as_user = 0,           // CPL 3
     k_as_supervisor = 1,     // CPL 0..2, SMAP enforced; also implicit accesses (GDT, IDT, TSS) from any CPL
     k_as_supervisor_ac = 2,  // CPL 0..2 with EFLAGS.AC set: SMAP lifted
+    k_as_user_aligned = 3,   // CPL 3 with CR0.AM and EFLAGS.AC: #AC. Its set stays empty, so all goes the slow way.
 };
+inline constexpr unsigned k_access_rules = 4;
 
 // Direct-mapped: entry of linear page p is [p % size]. A tag is the linear page address, or k_no_page.
 // host address = linear address + addend. The write tag is only set for pages that need no notice of writes
@@ -137,8 +139,8 @@ class Core {
     class InterpVcpu* vcpu = nullptr;
 
     std::array<JumpEntry, k_jump_entries> jump_cache{};
-    std::array<std::array<TlbEntry, k_tlb_entries>, 3> tlb_sets{};
-    std::array<TlbUse, 3> tlb_use{};
+    std::array<std::array<TlbEntry, k_tlb_entries>, k_access_rules> tlb_sets{};
+    std::array<TlbUse, k_access_rules> tlb_use{};
     std::array<CodeTlbEntry, k_code_tlb_entries> code_tlb{};
     std::array<MemoryRange, 2> known_ranges{};  // of the memory map, lately used by page walks; dropped by flush_tlb()
     std::array<uint64_t, 4> pdpte{};            // PAE paging: loaded with CR3 (SDM 3A, 4.4.1)

@@ -46,7 +46,8 @@ const ZydisDecoder& decoder_for(const DecodeMode& mode) {
 
 // An immediate that is wider than its operand is sign-extended already; others are cut by the handler's width.
 void set_immediate(Op& op, const ZydisDecodedOperand& operand, unsigned index) {
-    if (index == 0 || (op.flags & k_op_far_displacement) == 0) {
+    const bool is_moffs = (op.flags & k_op_far_displacement) != 0 && (op.flags & k_op_rip_relative) == 0;
+    if (index == 0 || !is_moffs) {
         op.immediate = operand.imm.value.u;
     }
 }

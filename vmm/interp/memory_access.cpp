@@ -6,6 +6,7 @@
 #include <array>
 
 #include "vmm/interp/blocks.hpp"
+#include "vmm/interp/breakpoints.hpp"
 #include "vmm/interp/operands.hpp"
 #include "vmm/x86/descriptor.hpp"
 
@@ -30,6 +31,14 @@ void check_canonical(uint64_t linear, unsigned size, unsigned segment) {
     raise(segment == k_ss ? k_ss_fault : k_gp, 0);
 }
 
+// #AC comes behind the page faults (SDM 3A, table 6-2). Larger operands have alignment rules of their own.
+void check_alignment(uint64_t linear, unsigned size) {
+    const bool is_natural = size == 2 || size == 4 || size == 8;
+    if (is_natural && (linear & (size - 1)) != 0) {
+        raise(k_ac, 0);
+    }
+}
+
 Pieces translate(Core& core, uint64_t linear, unsigned size, unsigned segment, Access access) {
     if (core.code64) {
         check_canonical(linear, size, segment);
@@ -47,6 +56,10 @@ Pieces translate(Core& core, uint64_t linear, unsigned size, unsigned segment, A
         second.size = size - room;
         second.host = resolve(core, core.code64 ? rest : rest & 0xffff'ffff, access, rule, &second.physical);
     }
+    if (rule == k_as_user_aligned) [[unlikely]] {
+        check_alignment(linear, size);
+    }
+    note_data_access(core, linear, size, access);
     return pieces;
 }
 

@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "vmm/base/bits.hpp"
+#include "vmm/interp/breakpoints.hpp"
 #include "vmm/interp/memory_access.hpp"
 #include "vmm/x86/paging.hpp"
 #include "vmm/x86/registers.hpp"
@@ -65,6 +66,7 @@ class Tables {
 x86::Requester requester_of(AccessRule rule) {
     switch (rule) {
         case k_as_user:
+        case k_as_user_aligned:
             return x86::Requester::user;
         case k_as_supervisor_ac:
             return x86::Requester::supervisor_smap_lifted;
@@ -106,6 +108,9 @@ struct Backing {
 
 void fill(Core& core, uint64_t linear, const x86::Translation& found, Backing backing, AccessRule rule) {
     const uint64_t page = linear & ~k_page_mask;
+    if (rule == k_as_user_aligned || page_is_watched(core, page)) [[unlikely]] {
+        return;  // every access shall come the slow way
+    }
     const auto index = static_cast<unsigned>((page / k_page_size) % k_tlb_entries);
     TlbEntry& entry = core.tlb_sets[rule][index];
     TlbUse& use = core.tlb_use[rule];
@@ -235,7 +240,10 @@ AccessRule data_rule_at(const Core& core, unsigned cpl) {
     return (core.rflags_rest & x86::k_flag_ac) != 0 ? k_as_supervisor_ac : k_as_supervisor;
 }
 
-AccessRule data_rule(const Core& core) { return data_rule_at(core, core.cpl); }
+AccessRule data_rule(const Core& core) {
+    const bool aligned = core.cpl == 3 && (core.cr0 & x86::k_cr0_am) != 0 && (core.rflags_rest & x86::k_flag_ac) != 0;
+    return aligned ? k_as_user_aligned : data_rule_at(core, core.cpl);
+}
 
 namespace {
 
@@ -299,6 +307,7 @@ void store_piece(Core& core, const Piece& piece, unsigned size, uint64_t value) 
 
 uint64_t read_linear(Core& core, uint64_t linear, unsigned size, AccessRule rule) {
     const uint64_t offset = linear & k_page_mask;
+    note_data_access(core, linear, size, Access::read);
     const TlbEntry& entry = core.tlb_sets[rule][(linear / k_page_size) % k_tlb_entries];
     if (offset + size <= k_page_size) {
         if (entry.read_tag == (linear & ~k_page_mask)) {
@@ -314,6 +323,7 @@ uint64_t read_linear(Core& core, uint64_t linear, unsigned size, AccessRule rule
 
 void write_linear(Core& core, uint64_t linear, unsigned size, uint64_t value, AccessRule rule) {
     const uint64_t offset = linear & k_page_mask;
+    note_data_access(core, linear, size, Access::write);
     if (offset + size <= k_page_size) {
         store_piece(core, resolve_piece(core, linear, Access::write, rule), size, value);
         return;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "vmm/interp/mode.hpp"
 
+#include "vmm/interp/breakpoints.hpp"
 #include "vmm/interp/decode.hpp"
 #include "vmm/interp/flags.hpp"
 #include "vmm/interp/mmu.hpp"
@@ -166,20 +167,6 @@ void write_xcr0(Core& core, uint64_t value) {
     core.xcr0 = value;
     update_mode(core);
 }
-
-namespace {
-
-// Is an instruction breakpoint enabled in DR7 (R/W field 0, L or G set)?
-bool code_breakpoint_armed(const Core& core) {
-    for (unsigned i = 0; i < 4; ++i) {
-        if (((core.dr7 >> (i * 2)) & 3) != 0 && ((core.dr7 >> (16 + i * 4)) & 3) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-}  // namespace
 
 void load_rflags(Core& core, uint64_t value, uint64_t mask) {
     const uint64_t before = core.rflags_rest;

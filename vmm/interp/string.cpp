@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "vmm/interp/alu_operations.hpp"
+#include "vmm/interp/breakpoints.hpp"
 #include "vmm/interp/builders.hpp"
 #include "vmm/interp/ea.hpp"
 #include "vmm/interp/flags.hpp"
@@ -249,6 +250,7 @@ void input_string(Core& core, const Op& op) {
         Pointer to = destination_of(core, op);
         const uint64_t linear = to.linear(sizeof(T), Access::write);
         check_store(core, linear, sizeof(T), to.segment());
+        note_port_access(core, port, sizeof(T));
         store<T>(core, linear, static_cast<T>(core.io->port_read(port, sizeof(T))), to.segment());
         to.advance(1, sizeof(T));
         return Step{};
@@ -261,6 +263,7 @@ void output_string(Core& core, const Op& op) {
     repeat(core, op, [&](uint64_t) {
         Pointer from = source_of(core, op);
         const T value = load<T>(core, from.linear(sizeof(T), Access::read), from.segment());
+        note_port_access(core, port, sizeof(T));
         core.io->port_write(port, sizeof(T), value);
         from.advance(1, sizeof(T));
         return Step{};

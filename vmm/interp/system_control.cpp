@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // MOV to and from control and debug registers, LGDT and kin, LMSW, CLTS, INVLPG, INVPCID, WBINVD (SDM 2).
+#include "vmm/interp/breakpoints.hpp"
 #include "vmm/interp/mmu.hpp"
 #include "vmm/interp/mode.hpp"
 #include "vmm/interp/operands.hpp"
@@ -83,12 +84,24 @@ void read_debug_register(Core& core, const Op& op) {
     write_reg_sized(core, op.rm, register_width(core), value);
 }
 
+namespace {
+
+// Pages with a data breakpoint have no place in the TLB.
+void flush_tlb_for_breakpoints(Core& core) {
+    if (has_breakpoints(core)) {
+        flush_tlb(core);
+    }
+}
+
+}  // namespace
+
 void write_debug_register(Core& core, const Op& op) {
     constexpr uint64_t k_dr6_writable = 0xe00f, k_dr7_writable = 0xffff'23ff;
     const unsigned number = debug_register(core, op);
     const uint64_t value = read_reg_sized(core, op.rm, register_width(core));
     if (number < 4) {
         core.dr[number] = value;
+        flush_tlb_for_breakpoints(core);
         return;
     }
     if ((value >> 32) != 0) {
@@ -98,6 +111,7 @@ void write_debug_register(Core& core, const Op& op) {
         core.dr6 = (value & k_dr6_writable) | k_dr6_fixed;
     } else {
         core.dr7 = (value & k_dr7_writable) | k_dr7_fixed;
+        flush_tlb_for_breakpoints(core);
     }
 }
 

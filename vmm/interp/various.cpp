@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Flag instructions, NOPs and hints, fences, IN and OUT, BOUND, RDRAND and RDSEED, UD (SDM 2).
+#include "vmm/interp/breakpoints.hpp"
 #include "vmm/interp/builders.hpp"
 #include "vmm/interp/ea.hpp"
 #include "vmm/interp/flags.hpp"
@@ -30,11 +31,13 @@ uint16_t port_of(const Core& core, const Op& op) {
 void port_in(Core& core, const Op& op) {
     const uint16_t port = port_of(core, op);
     check_io_permission(core, port, op.operand_size);
+    note_port_access(core, port, op.operand_size);
     write_reg_sized(core, k_rax * 8, op.operand_size, core.io->port_read(port, op.operand_size));
 }
 void port_out(Core& core, const Op& op) {
     const uint16_t port = port_of(core, op);
     check_io_permission(core, port, op.operand_size);
+    note_port_access(core, port, op.operand_size);
     core.io->port_write(port, op.operand_size,
                         static_cast<uint32_t>(read_reg_sized(core, k_rax * 8, op.operand_size)));
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "vmm/interp/breakpoints.hpp"
 #include "vmm/interp/dispatch.hpp"
 #include "vmm/interp/exceptions.hpp"
 #include "vmm/interp/flags.hpp"
@@ -250,6 +251,11 @@ void InterpVcpu::run_one() {
     Core& core = *m_core;
     const bool trap = (core.rflags_rest & k_flag_tf) != 0;
     const bool resumed = (core.rflags_rest & k_flag_rf) != 0;
+    if (has_breakpoints(core)) {
+        uint64_t linear = 0;
+        fetch_room(linear);
+        check_code_breakpoints(core, linear);
+    }
     const Entry entry = find_code(k_single_op);
     core.shadow_sti = core.shadow_movss = false;  // they cover this instruction, which may begin new ones
     core.step_lost = false;
@@ -309,6 +315,7 @@ RunExit InterpVcpu::run(CpuIo& io) {
         } catch (const Fault& fault) {
             core.requests.fetch_and(~uint32_t{k_request_step});
             core.shadow_sti = core.shadow_movss = false;
+            core.pending_debug = 0;  // what the instruction touched before it faulted, it will touch again
             deliver_exception(core, fault);
         }
         m_instructions.store(core.retired, std::memory_order_relaxed);
