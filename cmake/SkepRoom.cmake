@@ -40,4 +40,8 @@ function(skep_test room)
     set(TEST_TIMEOUT 300)
   endif()
   set_tests_properties(${suffix} PROPERTIES TIMEOUT ${TEST_TIMEOUT})
+  if(SKEP_SANITIZE STREQUAL "thread")
+    set_tests_properties(${suffix} PROPERTIES
+      ENVIRONMENT TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/support/guest_memory.tsan)
+  endif()
 endfunction()

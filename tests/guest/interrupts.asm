@@ -73,9 +73,12 @@ entry:
 
     ; mode 0: one interrupt
     out8 0x43, 0x30
+    sti                           ; what the rate generator left behind
+    call pause_long
+    cli
+    mov dword [ticks], 0
     out8 0x40, 0x20
     out8 0x40, 0x03
-    mov dword [ticks], 0
     sti
     mov ebx, 1
     call wait_ticks
