@@ -47,7 +47,6 @@ void LocalApic::reset() {
     m_base = k_base_address | k_base_enabled | (m_cpu == 0 ? k_base_bootstrap : 0);
     m_lint0_level = false;
     set_mode(Mode::xapic);
-    publish_window();
     initialise();
 }
 
@@ -353,7 +352,6 @@ void LocalApic::load(StateReader& reader) {
         reader.fail("IA32_APIC_BASE is impossible");
     }
     set_mode(!enabled ? Mode::disabled : x2apic ? Mode::x2apic : Mode::xapic);
-    publish_window();
     m_tpr = reader.get<uint32_t>() & 0xff;
     m_spurious = reader.get<uint32_t>() & 0x3ff;
     reader.get(m_esr);

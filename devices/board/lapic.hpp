@@ -109,9 +109,6 @@ class LocalApic final : public Device, public LocalInterruptController {
     [[nodiscard]] bool write_x2apic(uint32_t number, uint64_t value, Effects& effects);
     [[nodiscard]] bool write_base(uint64_t value, Effects& effects);
 
-    static constexpr uint64_t k_no_window = ~uint64_t{0};
-    void publish_window();  // after a change of m_base or m_mode
-
     const unsigned m_cpu;
     ApicBus& m_bus;
     ProcessorSignals& m_signals;
@@ -136,7 +133,6 @@ class LocalApic final : public Device, public LocalInterruptController {
     std::atomic<bool> m_accepting{false};
     std::atomic<uint8_t> m_arbitration{0};
     std::atomic<Mode> m_mode{Mode::xapic};
-    std::atomic<uint64_t> m_window{k_no_window};  // every fill of a TLB entry asks for it
     std::atomic<uint32_t> m_ldr{0};
     std::atomic<uint32_t> m_dfr{0xffff'ffff};
 

@@ -126,7 +126,6 @@ bool LocalApic::write_base(uint64_t value, Effects& effects) {
             initialise();  // a later enabling finds the state after power-up
         }
     }
-    publish_window();
     refresh(effects);
     return true;
 }
@@ -186,12 +185,11 @@ bool LocalApic::write_x2apic(uint32_t number, uint64_t value, Effects& effects) 
 // --- the window ----------------------------------------------------------------------------------
 
 std::optional<uint64_t> LocalApic::window() {
-    const uint64_t window = m_window.load(std::memory_order_relaxed);
-    return window != k_no_window ? std::optional(window) : std::nullopt;
-}
-
-void LocalApic::publish_window() {
-    m_window.store(m_mode.load() == Mode::xapic ? align_down(m_base, 4096) : k_no_window, std::memory_order_relaxed);
+    if (m_mode.load(std::memory_order_relaxed) != Mode::xapic) {
+        return std::nullopt;
+    }
+    const std::lock_guard lock(m_mutex);
+    return align_down(m_base, 4096);
 }
 
 uint32_t LocalApic::window_read(uint32_t offset) {

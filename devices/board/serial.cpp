@@ -83,6 +83,13 @@ void Serial::reset() {
     fill_soon();
 }
 
+// Only now: what the backend had earlier would be lost in the reset before the start.
+void Serial::start() {
+    const std::lock_guard lock(m_gate);
+    m_paused = false;
+    fill();
+}
+
 void Serial::pause() {
     const std::lock_guard lock(m_gate);
     m_paused = true;

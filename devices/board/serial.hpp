@@ -27,6 +27,7 @@ class Serial final : public Device, public IoHandler {
 
     [[nodiscard]] std::string name() const override { return "serial" + std::to_string(m_config.index); }
     void reset() override;
+    void start() override;
     void pause() override;
     void resume() override;
     void save(StateWriter& writer) const override;
@@ -66,7 +67,7 @@ class Serial final : public Device, public IoHandler {
     Clock& m_clock;
     mutable IoGate m_gate;
     IrqLine m_irq;
-    bool m_paused = false;
+    bool m_paused = true;  // until start()
     bool m_input_hint = false;  // input arrived while this thread was inside the device
 
     uint8_t m_interrupt_enable = 0;

@@ -59,12 +59,22 @@ class ScriptedBackend final : public CharBackend {
     std::function<void()> m_ready;
 };
 
+enum class BoardStart { at_once, by_test };
+
 struct BoardFixture {
-    explicit BoardFixture(unsigned cpu_count = 2)
+    explicit BoardFixture(unsigned cpu_count = 2, BoardStart when = BoardStart::at_once)
         : config(make_config(cpu_count, *this)),
           board(*machine.memory, machine.ports, machine.mmio, machine.clock, machine.requests, signals, config) {
         for (Device* device : board.devices()) {
             device->reset();
+        }
+        if (when == BoardStart::at_once) {
+            start();
+        }
+    }
+    void start() {
+        for (Device* device : board.devices()) {
+            device->start();
         }
     }
     static BoardConfig make_config(unsigned cpu_count, BoardFixture& fixture) {

@@ -165,6 +165,17 @@ TEST_F(SerialTest, input_typed_while_paused_arrives_after_resume) {
     EXPECT_EQ(receive_all(), "z");
 }
 
+TEST(SerialStart, input_from_before_the_start_is_not_lost_in_the_reset) {
+    BoardFixture fixture(1, BoardStart::by_test);
+    fixture.com1.type("early");
+    for (Device* device : fixture.board.devices()) {
+        device->reset();  // as the machine does when it starts
+    }
+    fixture.start();
+    EXPECT_EQ(fixture.in(k_lsr) & 1, 1);
+    EXPECT_EQ(fixture.in(k_data), 'e');
+}
+
 TEST_F(SerialTest, received_bytes_survive_save_and_load) {
     out(k_fcr, 0x01);
     com1.type("kept");
