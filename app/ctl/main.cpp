@@ -1,8 +1,35 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // main() of skepctl: every action of the window as a command.
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <csignal>
+#include <cstdio>
+#include <string>
+#include <vector>
 
 #include "app/ctl/command.hpp"
+
+namespace {
+
+constexpr int k_usage_error = 2;
+
+// CLI11 says "A subcommand is required" of a command that it does not know.
+std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
+    const std::vector<std::string> unknown = app.remaining();
+    const auto used = app.get_subcommands();
+    if (used.empty() && !unknown.empty()) {
+        return fmt::format("There is no command '{}'; `skepctl --help` lists them.", unknown.front());
+    }
+    std::string message = error.what();
+    while (!message.empty() && (message.back() == '.' || message.back() == '\n' || message.back() == ' ')) {
+        message.pop_back();
+    }
+    std::ranges::replace(message, '\n', ' ');
+    return fmt::format("{}; `skepctl {}--help` shows what may be said.", message, used.empty() ? "" : used.front()->get_name() + " ");
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
     using namespace skep;
@@ -22,8 +49,11 @@ int main(int argc, char** argv) {
     }
     try {
         app.parse(argc, argv);
+    } catch (const CLI::Success& help_or_version) {
+        return app.exit(help_or_version);
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : 2;
+        fmt::print(stderr, "{}: {}\n", k_program_name, usage_error(app, error));
+        return k_usage_error;
     }
     const Output output(json ? OutputFormat::json : OutputFormat::text);
     for (size_t index = 0; index < commands.size(); ++index) {
@@ -37,5 +67,5 @@ int main(int argc, char** argv) {
         }
         return *code;
     }
-    return 2;
+    return k_usage_error;
 }

@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 
 #include "app/ctl/command.hpp"
 #include "app/ctl/commands.hpp"
@@ -171,7 +172,10 @@ class RunCommand final : public Command {
         app.add_flag("--exit-on-reboot", m_exit_on_reboot, "End when the guest reboots (exit code 0)");
         app.add_option("--timeout", m_timeout, "End after so many seconds (exit code 124)")
             ->type_name("SECONDS")
-            ->check(CLI::PositiveNumber);
+            ->check([](const std::string& text) {
+                const double seconds = std::strtod(text.c_str(), nullptr);
+                return seconds > 0 ? std::string() : fmt::format("'{}' is no number of seconds above 0", text);
+            });
     }
     [[nodiscard]] int error_code() const override { return static_cast<int>(ExitCode::error); }
 
