@@ -193,11 +193,6 @@ bool build_alu(const Source& from, Decoded& to) {
     if (zeroes_register(from)) {
         op.run = for_width(from.size_of(0), [](auto width) -> Handler { return run_zero<decltype(width)>; });
     }
-    const bool only_flags = from.mnemonic() == ZYDIS_MNEMONIC_CMP || from.mnemonic() == ZYDIS_MNEMONIC_TEST;
-    if (only_flags && from.is_register(0) && !from.is_memory(1)) {
-        to.fusible = from.mnemonic() == ZYDIS_MNEMONIC_CMP ? Fusible::compare : Fusible::test;
-        to.immediate = from.is_immediate(1);
-    }
     return true;
 }
 

@@ -4,7 +4,6 @@
 #include <array>
 #include <new>
 
-#include "vmm/interp/builders.hpp"
 #include "vmm/interp/dispatch.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
@@ -81,9 +80,6 @@ Block* BlockCache::decode(std::span<const std::byte> bytes, const DecodeMode& mo
     }
     if (count == 0) {
         return nullptr;
-    }
-    if (count > 1) {
-        fuse_branch(decoded[count - 2], decoded[count - 1]);
     }
     Block* block = allocate(count);
     fill(block, std::span(decoded).first(count), offset, key);

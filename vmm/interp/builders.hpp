@@ -30,9 +30,6 @@ struct Source {
 // A PlainHandler as an Op's handler; `flow`: next or ends_block.
 void set_plain(Decoded& decoded, PlainHandler handler, Flow flow = Flow::next);
 
-// CMP or TEST followed by Jcc, the commonest pair of all: gives the first a handler that does the work of both.
-void fuse_branch(Decoded& compare, const Decoded& branch);
-
 // False when the instruction is of another subject.
 bool build_alu(const Source& from, Decoded& to);       // ADD OR ADC SBB AND SUB XOR CMP TEST INC DEC NEG NOT
 bool build_locked(const Source& from, Decoded& to);    // the LOCKed forms of those

@@ -4,7 +4,6 @@
 #include "vmm/interp/builders.hpp"
 #include "vmm/interp/ea.hpp"
 #include "vmm/interp/flags.hpp"
-#include "vmm/interp/long_jump.hpp"
 #include "vmm/x86/descriptor.hpp"
 
 namespace skep::interp {
@@ -40,7 +39,8 @@ void run_jump_long(Core& core, const Op* op) {
 }
 template <unsigned code>
 void run_jcc_long(Core& core, const Op* op) {
-    jump_if<code>(core, op);
+    const uint64_t way = condition_holds<code>(core.status) ? op->immediate : op->extra;
+    core.rip = core.gpr[17] + way;
     SKEP_TAIL_CALL next_block(core, op);
 }
 // --- any mode --------------------------------------------------------------------------------------------------------------
@@ -186,9 +186,7 @@ bool build_control(const Source& from, Decoded& to) {
     op.operand_size = static_cast<uint8_t>(from.instruction.operand_width / 8);
     if (is_jcc(from)) {
         set_direct_target(from, op);
-        to.condition = from.instruction.opcode & 0xf;
-        to.fusible = is_long ? Fusible::long_jump : Fusible::none;
-        op.run = choose_jcc(to.condition, is_long, std::make_integer_sequence<unsigned, 16>{});
+        op.run = choose_jcc(from.instruction.opcode & 0xf, is_long, std::make_integer_sequence<unsigned, 16>{});
     } else if (from.mnemonic() == ZYDIS_MNEMONIC_CALL || from.mnemonic() == ZYDIS_MNEMONIC_JMP) {
         if (from.instruction.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
             return false;

@@ -41,20 +41,10 @@ enum class Flow : uint8_t {
     ends_block,  // back to the run loop, which looks at events
     branch,      // ends the block by itself (jumps, calls, returns)
 };
-// What the decoder knows of an op beside its handler, for fuse_branch().
-enum class Fusible : uint8_t {
-    none,
-    compare,    // CMP of a general register with another or with an immediate
-    test,       // TEST of the same
-    long_jump,  // Jcc of 64-bit mode
-};
 struct Decoded {
     Op op;
     Flow flow = Flow::next;
     bool complete = true;  // false: the bytes end inside the instruction, nothing is decoded
-    Fusible fusible = Fusible::none;
-    bool immediate = false;  // compare, test: the second operand
-    uint8_t condition = 0;   // long_jump: the low four bits of its opcode
 };
 
 // Decodes the instruction at the start of `bytes` (at most 15 are looked at), which lies `offset` bytes into its block.

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a guest has written stays: over a cold start, over kill -9 of the worker, and over a full host disk.
+
+kill_during_writes runs SKEP_KILL_ROUNDS rounds (default 5).
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+from live_machine import LiveMachine, check_clean, digest, e2fsck, partition_offset, sha256_of
+from skep_guest import Sandbox, check, main, skip
+
+# Files of known sizes around block and extent limits, random content, named after their size.
+WRITE_FILES = ("for size in 1 511 4096 70000 1048576 3000001; do head -c $size /dev/urandom > /mnt/$size; done; "
+               "mkdir /mnt/deep; cp /mnt/70000 /mnt/deep/; ln -s 4096 /mnt/link; sync")
+SUMS = "cd /mnt; sha256sum 1 511 4096 70000 1048576 3000001 deep/70000 link; cd /"
+
+
+def kept_over_a_cold_start(bus, device, kernel):
+    machine = LiveMachine(Sandbox(), f"kept on {bus}", "--disk", "96M", "--disk-bus", bus, kernel=kernel)
+    try:
+        console = machine.start()
+        console.run(f"printf 'n\\np\\n1\\n\\n\\nw\\n' | fdisk {device}", 60)
+        console.run(f"mkfs.ext4 -q {device}1 && mount {device}1 /mnt", 120)
+        console.run(WRITE_FILES, 120)
+        written = sha256_of(console.run(SUMS, 60))
+        check(len(written) == 8, f"eight files expected: {written}")
+        machine.power_off(console)
+        check_partition(machine)
+        console = machine.start()
+        console.run(f"mount {device}1 /mnt", 60)
+        check(sha256_of(console.run(SUMS, 60)) == written, "the files have changed over the cold start")
+        check("0" == console.run(f"umount /mnt; dmesg | grep -ciE 'I/O error|exception|failed command|reset' || true").strip()[-1:],
+              "the guest's kernel has seen disk errors")
+        machine.power_off(console)
+    finally:
+        machine.clean_up()
+
+
+def check_partition(machine):
+    image = machine.sandbox.path / "partition.img"
+    with open(machine.disk(), "rb") as disk, open(image, "wb") as copy:
+        disk.seek(partition_offset(machine.disk()))
+        shutil.copyfileobj(disk, copy)
+    check_clean(image)
+
+
+def virtio_disk_is_kept():
+    kept_over_a_cold_start("virtio", "/dev/vda", "live")
+
+
+def ahci_disk_is_kept():
+    kept_over_a_cold_start("ahci", "/dev/sda", "generic")
+
+
+WRITER = """cat > /tmp/writer <<'END'
+n=0
+while :; do
+  n=$((n + 1)); f=/mnt/$1-$n
+  head -c $((n * 7919 % 50000 + 1)) /dev/urandom > $f
+  sync -f $f; [ -s $f ] && fsync $f
+  echo "kept $(sha256sum $f)"
+  [ $((n % 5)) != 0 ] || rm /mnt/$1-$((n - 4))
+  echo "gone /mnt/$1-$((n - 4))"
+done
+END"""
+
+
+def kept_files(text):
+    """What the guest said was safe, less what it may have deleted since."""
+    kept = {}
+    for name, content in re.findall(r"kept ([0-9a-f]{64})  /mnt/(\S+)", text)[::1]:
+        kept[content] = name
+    for name in list(kept):
+        prefix, number = name.split("-")
+        if int(number) % 5 == 1:  # deleted four files later
+            del kept[name]
+    return kept
+
+
+def check_kept(image, kept):
+    for name, wanted in kept.items():
+        got = subprocess.run(["/sbin/debugfs", "-R", f"cat /{name}", str(image)], capture_output=True).stdout
+        check(digest(got) == wanted, f"{name} was reported as safe, but its content is another ({len(got)} bytes)")
+
+
+def kill_during_writes():
+    rounds = int(os.environ.get("SKEP_KILL_ROUNDS", "5"))
+    machine = LiveMachine(Sandbox(), "killed", "--disk", "256M")
+    kept = {}
+    try:
+        for number in range(1, rounds + 1):
+            begin = time.monotonic()
+            console = machine.start()
+            if number == 1:
+                console.run("mkfs.ext4 -q /dev/vda", 120)
+            console.run("mount /dev/vda /mnt", 60)
+            check("0" == console.run("dmesg | grep -c 'EXT4-fs error' || true").strip()[-1:], "ext4 has found errors")
+            console.run(WRITER)
+            console.position = len(console.seen)
+            console.send(f"for w in a b; do sh /tmp/writer {number}$w & done\n")
+            for _ in range(4 + number % 5):
+                console.expect(r"kept [0-9a-f]{64}  \S+\r?\n", 60)
+            time.sleep(0.037 * (number % 7))
+            machine.kill_worker()
+            console.wait(20)
+            new = kept_files(console.seen)
+            kept.update(new)
+            replayed = machine.sandbox.path / "replayed.img"
+            subprocess.run(["cp", "--sparse=always", str(machine.disk()), str(replayed)], check=True)
+            code, text = e2fsck("-fy", replayed)
+            check(code in (0, 1), f"replaying the journal: exit {code}\n{text}")
+            check_clean(replayed)
+            check_kept(replayed, kept)
+            print(f"round {number}: {len(new)} files kept, {len(kept)} in all, {time.monotonic() - begin:.1f} s", flush=True)
+        check(len(kept) >= 3 * rounds, f"only {len(kept)} files were written")
+        machine.ctl("start")  # a killed machine is as good as new
+        machine.ctl("poweroff")
+    finally:
+        machine.clean_up()
+
+
+def full_host_disk_holds_the_machine():
+    """In a mount namespace of its own with a small file system for the library."""
+    if os.environ.get("SKEP_SMALL_DISK"):
+        on_small_disk(pathlib.Path(os.environ["SKEP_SMALL_DISK"]))
+        return
+    sandbox = Sandbox()
+    if subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(sandbox.path / "data")],
+                      capture_output=True).returncode != 0:
+        skip("this host lets nobody mount a small file system (unshare -rm; mount -t tmpfs)")
+    inside = subprocess.run(["unshare", "-rm", sys.executable, __file__, "full_host_disk_holds_the_machine"],
+                            env={**os.environ, "SKEP_SMALL_DISK": str(sandbox.path)})
+    check(inside.returncode == 0, "see above")
+
+
+def on_small_disk(path):
+    sandbox = Sandbox()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "none", str(sandbox.path / "data")], check=True)
+    machine = LiveMachine(sandbox, "full", "--disk", "128M")
+    filler = sandbox.path / "data" / "filler"
+    filler.write_bytes(bytes(24 << 20))
+    try:
+        console = machine.start()
+        console.run("mkfs.ext4 -q /dev/vda && mount /dev/vda /mnt", 120)
+        console.position = len(console.seen)
+        console.send("head -c 25000000 /dev/urandom > /mnt/big; sha256sum < /mnt/big; sync; echo synced $((6 * 7))\n")
+        machine.wait_for_state("no_space", 120)
+        reason = machine.json("info")["status"]["reason"]
+        print("the reason:", reason, flush=True)
+        check(re.search(r"full|space", reason) and reason.endswith("."), f"the reason is {reason!r}")
+        check(reason in machine.ctl("info").stdout, "info does not show the reason")
+        refused = machine.ctl("pause", check=False)
+        check(refused.returncode == 1 and "full" in refused.stderr, f"pause: {refused.stderr}")
+        machine.ctl("retry")  # still full: held again
+        machine.wait_for_state("no_space", 30)
+        filler.unlink()
+        machine.ctl("retry")
+        console.expect("synced 42", 120)
+        check(machine.state() == "running", f"after retry the machine is {machine.state()}")
+        (wanted,) = re.findall(r"([0-9a-f]{64})  -", console.seen)
+        console.run("echo 3 > /proc/sys/vm/drop_caches")
+        check(wanted in console.run("sha256sum < /mnt/big", 60), "the file is another after the full disk")
+        check("0" == console.run("dmesg | grep -ciE 'I/O error|EXT4-fs error|timeout|aborted' || true").strip()[-1:],
+              "the guest has seen errors")
+        console.run("umount /mnt")
+        machine.power_off(console)
+        check_clean(machine.disk())
+    finally:
+        machine.clean_up()
+        subprocess.run(["umount", "-l", str(sandbox.path / "data")], check=False)
+
+
+main(virtio_disk_is_kept, ahci_disk_is_kept, kill_during_writes, full_host_disk_holds_the_machine)
