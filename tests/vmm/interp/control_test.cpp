@@ -44,6 +44,52 @@ TEST(Control, every_condition_follows_the_flags) {
     }
 }
 
+// A compare and the jump behind it run as one; a NOP between them keeps them apart.
+TEST(Control, compare_and_jump_together_equal_them_apart) {
+    const std::vector<std::vector<uint8_t>> compares{
+        {0x38, 0xd0},              // cmp al, dl
+        {0x38, 0xd4},              // cmp ah, dl
+        {0x66, 0x39, 0xd0},        // cmp ax, dx
+        {0x39, 0xd0},              // cmp eax, edx
+        {0x48, 0x3b, 0xc2},        // cmp rax, rdx
+        {0x3c, 0x81},              // cmp al, 0x81
+        {0x48, 0x83, 0xf8, 0xff},  // cmp rax, -1
+        {0x84, 0xc2},              // test dl, al
+        {0x66, 0x85, 0xd0},        // test ax, dx
+        {0x48, 0x85, 0xd0},        // test rax, rdx
+        {0xf6, 0xc4, 0x80},        // test ah, 0x80
+        {0x48, 0xa9, 0x00, 0x00, 0x00, 0x80},  // test rax, -0x80000000
+    };
+    const std::vector<std::pair<uint64_t, uint64_t>> values{
+        {0, 0}, {0x8000'0000'8000'8080, 1}, {0x7fff'ffff'7fff'7f7f, ~uint64_t{0}}, {0x1234'5678'0000'0181, 0xff}};
+    std::array<CpuHarness, 2> cpus;
+    const CpuState fresh = cpus[0].state;
+    uint64_t rounds = 0;
+    for (size_t form = 0; form < compares.size(); ++form) {
+        for (unsigned code = 0; code < 16; ++code) {
+            for (const auto& [a, d] : values) {
+                ++rounds;
+                for (const bool apart : {false, true}) {
+                    std::vector<uint8_t> bytes = compares[form];
+                    if (apart) {
+                        bytes.push_back(0x90);
+                    }
+                    // jcc +1; hlt; lea ecx, [rcx+1]
+                    bytes.insert(bytes.end(), {static_cast<uint8_t>(0x70 | code), 0x01, 0xf4, 0x8d, 0x49, 0x01});
+                    cpus[apart].state = fresh;
+                    cpus[apart].state.gpr[k_rax] = a;
+                    cpus[apart].state.gpr[k_rdx] = d;
+                    cpus[apart].state.gpr[k_rcx] = 0;
+                    ASSERT_EQ(cpus[apart].run(bytes), RunExit::halted);
+                }
+                EXPECT_EQ(cpus[0].gpr(k_rcx), cpus[1].gpr(k_rcx)) << "form " << form << " condition " << code;
+                EXPECT_EQ(cpus[0].state.rflags, cpus[1].state.rflags) << "form " << form << " condition " << code;
+            }
+        }
+    }
+    EXPECT_EQ(cpus[0].vcpu().instructions() + rounds, cpus[1].vcpu().instructions());
+}
+
 TEST(Control, indirect_jump_to_non_canonical_faults_at_the_jump) {
     CpuHarness cpu;
     cpu.state.gpr[k_rax] = uint64_t{1} << 50;
