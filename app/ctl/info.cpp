@@ -72,6 +72,9 @@ class InfoCommand final : public Command {
         if (status) {
             json["status"] = {{"reason", status->reason}, {"uptime_ms", status->uptime_ms}, {"cpu_backend", status->cpu_backend},
                               {"cpu_reason", status->cpu_reason}};
+            if (!status->reason.empty()) {
+                text += fmt::format("{:<22} {}\n", "reason", status->reason);
+            }
             text += fmt::format("{:<22} {}: {}\n", "processor", status->cpu_backend, status->cpu_reason);
             text += fmt::format("{:<22} {:.1f} s\n", "uptime", static_cast<double>(status->uptime_ms) / 1000);
         }
