@@ -62,25 +62,18 @@ WRITER = """cat > /tmp/writer <<'END'
 n=0
 while :; do
   n=$((n + 1)); f=/mnt/$1-$n
-  head -c $((n * 7919 % 50000 + 1)) /dev/urandom > $f
-  sync -f $f; [ -s $f ] && fsync $f
+  head -c $((n * 7919 % 50000 + 1)) /dev/urandom | dd of=$f conv=fsync 2> /dev/null
   echo "kept $(sha256sum $f)"
   [ $((n % 5)) != 0 ] || rm /mnt/$1-$((n - 4))
-  echo "gone /mnt/$1-$((n - 4))"
 done
-END"""
+END
+true"""
 
 
 def kept_files(text):
-    """What the guest said was safe, less what it may have deleted since."""
-    kept = {}
-    for name, content in re.findall(r"kept ([0-9a-f]{64})  /mnt/(\S+)", text)[::1]:
-        kept[content] = name
-    for name in list(kept):
-        prefix, number = name.split("-")
-        if int(number) % 5 == 1:  # deleted four files later
-            del kept[name]
-    return kept
+    """{name: digest} of what the guest said was safe, less the files that the writer deletes later."""
+    said = re.findall(r"kept ([0-9a-f]{64})  /mnt/(\d+[ab]-(\d+))\r?\n", text)
+    return {name: content for content, name, number in said if int(number) % 5 != 1}
 
 
 def check_kept(image, kept):
