@@ -63,12 +63,14 @@ class Desktop:
                                        env=plain, start_new_session=True)
         read_end, write_end = os.pipe()
         self.server = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write_end), "-screen", "0", f"{WIDTH}x{HEIGHT}x24", "-nolisten", "tcp"],
+            ["Xvfb", "-displayfd", str(write_end), "-screen", "0", f"{WIDTH}x{HEIGHT}x24", "-nolisten", "tcp",
+             "-noreset"],   # else the server starts anew when a first short-lived client goes
             pass_fds=[write_end], env=self.env, stderr=subprocess.DEVNULL)
         os.close(write_end)
         with os.fdopen(read_end) as answer:
             self.env["DISPLAY"] = ":" + answer.readline().strip()
-        subprocess.Popen(["openbox", "--sm-disable"], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.manager = subprocess.Popen(["openbox", "--sm-disable"], env=self.env, stdout=subprocess.DEVNULL,
+                                        stderr=(self.sandbox.path / "openbox.err").open("a"))
         self.wait("window manager", lambda: "#" in self.root_property("_NET_SUPPORTING_WM_CHECK"), 30)
         self.start = time.monotonic()
         return self
@@ -103,7 +105,9 @@ class Desktop:
         print(f"[{time.monotonic() - self.start:7.2f} s, {self.clicks} clicks, {self.keys} keys] {what}", flush=True)
 
     def print_logs(self):
-        for log in [self.sandbox.path / "skep.err", *self.sandbox.path.glob("data/skep/machines/*/log/*")]:
+        print(f"window manager: {'runs' if self.manager.poll() is None else self.manager.returncode}")
+        errors = [self.sandbox.path / "openbox.err", self.sandbox.path / "skep.err"]
+        for log in [*errors, *self.sandbox.path.glob("data/skep/machines/*/log/*")]:
             if log.is_file():
                 print(f"--- {log.name}\n{log.read_text(errors='replace')[-2000:]}", flush=True)
 
