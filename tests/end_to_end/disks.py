@@ -13,7 +13,7 @@ import sys
 import time
 
 from live_machine import LiveMachine, check_clean, digest, e2fsck, partition_offset, sha256_of
-from skep_guest import Sandbox, check, main, skip
+from skep_guest import Sandbox, check, main, need, skip
 
 # Files of known sizes around block and extent limits, random content, named after their size.
 WRITE_FILES = ("for size in 1 511 4096 70000 1048576 3000001; do head -c $size /dev/urandom > /mnt/$size; done; "
@@ -169,4 +169,22 @@ def on_small_disk(path):
         subprocess.run(["umount", "-l", str(sandbox.path / "data")], check=False)
 
 
-main(virtio_disk_is_kept, ahci_disk_is_kept, kill_during_writes, full_host_disk_holds_the_machine)
+def linux_reads_the_cd():
+    """Linux' own AHCI and CD drivers, against the file on the host."""
+    iso, kernel = need("generic.iso", "generic.vmlinuz")
+    machine = LiveMachine(Sandbox(), "CD", "--iso", iso, "--firmware", "linux", kernel="generic")
+    try:
+        console = machine.start()
+        console.run("mkdir /cd; mount -t iso9660 -o ro /dev/sr0 /cd", 60)
+        check(digest(kernel.read_bytes()) in console.run("sha256sum < /cd/vmlinuz", 60), "the CD's file is another in the guest")
+        console.run("umount /cd")
+        machine.ctl("eject")
+        check("empty" in console.run("mount -t iso9660 -o ro /dev/sr0 /cd 2>/dev/null || echo empty", 60), "not ejected")
+        machine.ctl("insert", iso)
+        console.run("mount -t iso9660 -o ro /dev/sr0 /cd", 60)
+        machine.ctl("poweroff")
+    finally:
+        machine.clean_up()
+
+
+main(virtio_disk_is_kept, linux_reads_the_cd, ahci_disk_is_kept, kill_during_writes, full_host_disk_holds_the_machine)
