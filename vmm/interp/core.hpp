@@ -37,23 +37,36 @@ enum AccessRule : uint8_t {
 };
 inline constexpr unsigned k_access_rules = 4;
 
-// Direct-mapped: entry of linear page p is [p % size]. A tag is the linear page address, or k_no_page.
-// host address = linear address + addend. The write tag is only set for pages that need no notice of writes
+// Direct-mapped: entry of linear page p is [p % size]. A tag is the linear page address, or empty_tag() of the entry.
+// host address = host_page + (linear address - tag). The write tag is only set for pages that need no notice of writes
 // (dirty bit set, no decoded code on it, RAM).
+// Translated code takes the tag from the linear address and compares what is left with the page size, so an empty tag
+// must be no nearer than a page to any address that looks here: see empty_tag().
 struct TlbEntry {
-    uint64_t read_tag = ~uint64_t{0};
-    uint64_t write_tag = ~uint64_t{0};
-    uint64_t addend = 0;
-    uint64_t unused = 0;
+    uint64_t read_tag = 0;
+    uint64_t write_tag = 0;
+    std::byte* host_page = nullptr;
+    uint64_t unused = 0;  // size: 32, as translated code scales
 };
 inline constexpr unsigned k_tlb_entries = 1024;
+// The tag of "nothing here" in entry `index`: a page that belongs into an entry far away.
+constexpr uint64_t empty_tag(unsigned index) { return (uint64_t{index} ^ (k_tlb_entries / 2)) << 12; }
+using TlbSet = std::array<TlbEntry, k_tlb_entries>;
+constexpr TlbSet empty_tlb_set() {
+    TlbSet set{};
+    for (unsigned i = 0; i < k_tlb_entries; ++i) {
+        set[i].read_tag = set[i].write_tag = empty_tag(i);
+    }
+    return set;
+}
+inline std::byte* host_of(const TlbEntry& entry, uint64_t linear) { return entry.host_page + (linear & 0xfff); }
 // Which entries of a set hold something, so that a flush touches only those (mmu.cpp).
 struct TlbUse {
     std::array<uint64_t, k_tlb_entries / 64> used{};
     std::array<uint64_t, k_tlb_entries / 64> global{};
     std::array<uint8_t, k_tlb_entries> page_shift{};  // of the guest's page: 12, 21, 22, 30
 };
-inline constexpr uint64_t k_no_page = ~uint64_t{0};
+inline constexpr uint64_t k_no_page = ~uint64_t{0};  // of a code TLB entry
 
 // Translations of instruction fetches: resolve(Access::execute) looks here first.
 struct CodeTlbEntry {
@@ -87,6 +100,8 @@ inline constexpr unsigned k_jump_entries = 4096;
 
 class Core {
   public:
+    Core() { tlb_sets.fill(empty_tlb_set()); }
+
     // --- hot ---
     std::array<uint64_t, 18> gpr{};  // 16 registers, [16] always zero, [17] the block's RIP
     // The instruction to run (between blocks), the running one (in a PlainHandler, and when a Fault is thrown).
@@ -139,7 +154,7 @@ class Core {
     class InterpVcpu* vcpu = nullptr;
 
     std::array<JumpEntry, k_jump_entries> jump_cache{};
-    std::array<std::array<TlbEntry, k_tlb_entries>, k_access_rules> tlb_sets{};
+    std::array<TlbSet, k_access_rules> tlb_sets;  // empty: see the constructor
     std::array<TlbUse, k_access_rules> tlb_use{};
     std::array<CodeTlbEntry, k_code_tlb_entries> code_tlb{};
     std::array<MemoryRange, 2> known_ranges{};  // of the memory map, lately used by page walks; dropped by flush_tlb()

@@ -80,14 +80,14 @@ inline const std::byte* fast_read(Core& core, const Op* op) {
     const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::read);
     const TlbEntry& entry = core.tlb[(linear / k_page_size) % k_tlb_entries];
     const bool hit = entry.read_tag == ((linear + sizeof(T) - 1) & ~k_page_mask);
-    return hit ? reinterpret_cast<const std::byte*>(linear + entry.addend) : nullptr;
+    return hit ? host_of(entry, linear) : nullptr;
 }
 template <typename T, typename Ea>
 inline std::byte* fast_write(Core& core, const Op* op) {
     const uint64_t linear = Ea::linear(core, op, sizeof(T), Access::write);
     const TlbEntry& entry = core.tlb[(linear / k_page_size) % k_tlb_entries];
     const bool hit = entry.write_tag == ((linear + sizeof(T) - 1) & ~k_page_mask);
-    return hit ? reinterpret_cast<std::byte*>(linear + entry.addend) : nullptr;
+    return hit ? host_of(entry, linear) : nullptr;
 }
 
 // Reads, lets `change` compute the new value, writes back; faults as a write, before anything is changed.
@@ -95,7 +95,7 @@ template <typename T, typename Change>
 inline void modify(Core& core, const Op* op, uint64_t linear, Change change) {
     const TlbEntry& entry = core.tlb[(linear / k_page_size) % k_tlb_entries];
     if (entry.write_tag == ((linear + sizeof(T) - 1) & ~k_page_mask)) [[likely]] {
-        auto* host = reinterpret_cast<std::byte*>(linear + entry.addend);
+        auto* host = host_of(entry, linear);
         store_le<T>(host, change(load_le<T>(host)));
         return;
     }

@@ -31,7 +31,7 @@ inline std::byte* host_for_read(Core& core, uint64_t linear, unsigned size) {
     const TlbEntry& entry = core.tlb[(linear / k_page_size) % k_tlb_entries];
     const uint64_t last_page = (linear + size - 1) & ~k_page_mask;
     if (entry.read_tag == last_page && (linear & ~k_page_mask) == last_page) {
-        return reinterpret_cast<std::byte*>(linear + entry.addend);
+        return host_of(entry, linear);
     }
     return nullptr;
 }
@@ -39,7 +39,7 @@ inline std::byte* host_for_write(Core& core, uint64_t linear, unsigned size) {
     const TlbEntry& entry = core.tlb[(linear / k_page_size) % k_tlb_entries];
     const uint64_t last_page = (linear + size - 1) & ~k_page_mask;
     if (entry.write_tag == last_page && (linear & ~k_page_mask) == last_page) {
-        return reinterpret_cast<std::byte*>(linear + entry.addend);
+        return host_of(entry, linear);
     }
     return nullptr;
 }
@@ -50,7 +50,7 @@ template <typename T>
 inline T load(Core& core, const Op* op, uint64_t linear, unsigned segment) {
     const TlbEntry& entry = core.tlb[(linear / k_page_size) % k_tlb_entries];
     if (entry.read_tag == ((linear + sizeof(T) - 1) & ~k_page_mask)) [[likely]] {
-        return load_le<T>(reinterpret_cast<const std::byte*>(linear + entry.addend));
+        return load_le<T>(host_of(entry, linear));
     }
     set_fault_rip(core, op);
     return static_cast<T>(load_slow(core, linear, sizeof(T), segment));
@@ -59,7 +59,7 @@ template <typename T>
 inline void store(Core& core, const Op* op, uint64_t linear, T value, unsigned segment) {
     const TlbEntry& entry = core.tlb[(linear / k_page_size) % k_tlb_entries];
     if (entry.write_tag == ((linear + sizeof(T) - 1) & ~k_page_mask)) [[likely]] {
-        store_le<T>(reinterpret_cast<std::byte*>(linear + entry.addend), value);
+        store_le<T>(host_of(entry, linear), value);
         return;
     }
     set_fault_rip(core, op);
@@ -71,7 +71,7 @@ template <typename T>
 inline T load(Core& core, uint64_t linear, unsigned segment = k_ds) {
     const TlbEntry& entry = core.tlb[(linear / k_page_size) % k_tlb_entries];
     if (entry.read_tag == ((linear + sizeof(T) - 1) & ~k_page_mask)) [[likely]] {
-        return load_le<T>(reinterpret_cast<const std::byte*>(linear + entry.addend));
+        return load_le<T>(host_of(entry, linear));
     }
     return static_cast<T>(load_slow(core, linear, sizeof(T), segment));
 }
@@ -79,7 +79,7 @@ template <typename T>
 inline void store(Core& core, uint64_t linear, T value, unsigned segment = k_ds) {
     const TlbEntry& entry = core.tlb[(linear / k_page_size) % k_tlb_entries];
     if (entry.write_tag == ((linear + sizeof(T) - 1) & ~k_page_mask)) [[likely]] {
-        store_le<T>(reinterpret_cast<std::byte*>(linear + entry.addend), value);
+        store_le<T>(host_of(entry, linear), value);
         return;
     }
     store_slow(core, linear, sizeof(T), value, segment);

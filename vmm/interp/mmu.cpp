@@ -116,9 +116,9 @@ void fill(Core& core, uint64_t linear, const x86::Translation& found, Backing ba
     TlbUse& use = core.tlb_use[rule];
     const std::atomic<uint8_t>* marks = core.memory->marks_of(backing.page);
     const bool has_code = marks != nullptr && (marks->load(std::memory_order_seq_cst) & k_page_has_code) != 0;
-    entry.read_tag = found.readable ? page : k_no_page;
-    entry.write_tag = found.writable && backing.writable && !has_code ? page : k_no_page;
-    entry.addend = reinterpret_cast<uintptr_t>(backing.page) - page;
+    entry.read_tag = found.readable ? page : empty_tag(index);
+    entry.write_tag = found.writable && backing.writable && !has_code ? page : empty_tag(index);
+    entry.host_page = backing.page;
     use.used[word_of(index)] |= bit_of(index);
     if (found.global && (core.cr4 & x86::k_cr4_pge) != 0) {
         use.global[word_of(index)] |= bit_of(index);
@@ -141,13 +141,13 @@ void flush_code(Core& core) {
     }
 }
 
-void drop(TlbEntry& entry) { entry.read_tag = entry.write_tag = k_no_page; }
+void drop(TlbSet& set, unsigned index) { set[index].read_tag = set[index].write_tag = empty_tag(index); }
 
 // Drops the entries whose bit is set in `which`.
-void drop_marked(std::array<TlbEntry, k_tlb_entries>& set, unsigned word, uint64_t which) {
+void drop_marked(TlbSet& set, unsigned word, uint64_t which) {
     while (which != 0) {
         const auto position = static_cast<unsigned>(std::countr_zero(which));
-        drop(set[word * 64 + position]);
+        drop(set, word * 64 + position);
         which &= which - 1;
     }
 }
@@ -208,13 +208,14 @@ void flush_tlb_page(Core& core, uint64_t linear) {
     for (unsigned rule = 0; rule < core.tlb_sets.size(); ++rule) {
         auto& set = core.tlb_sets[rule];
         const TlbUse& use = core.tlb_use[rule];
-        drop(set[(linear / k_page_size) % k_tlb_entries]);
+        drop(set, (linear / k_page_size) % k_tlb_entries);
         for (unsigned word = 0; word < k_tlb_entries / 64; ++word) {
             for (uint64_t left = use.used[word]; left != 0; left &= left - 1) {
                 const unsigned index = word * 64 + static_cast<unsigned>(std::countr_zero(left));
-                const uint64_t tag = std::min(set[index].read_tag, set[index].write_tag);
+                const TlbEntry& entry = set[index];
+                const uint64_t tag = entry.read_tag != empty_tag(index) ? entry.read_tag : entry.write_tag;
                 if (use.page_shift[index] > 12 && ((tag ^ linear) >> use.page_shift[index]) == 0) {
-                    drop(set[index]);
+                    drop(set, index);
                 }
             }
         }
@@ -223,11 +224,10 @@ void flush_tlb_page(Core& core, uint64_t linear) {
 }
 
 void protect_tlb_page(Core& core, const std::byte* host_page) {
-    const auto host = reinterpret_cast<uintptr_t>(host_page);
-    for (auto& set : core.tlb_sets) {
-        for (TlbEntry& entry : set) {
-            if (entry.write_tag != k_no_page && entry.write_tag + entry.addend == host) {
-                entry.write_tag = k_no_page;
+    for (TlbSet& set : core.tlb_sets) {
+        for (unsigned index = 0; index < k_tlb_entries; ++index) {
+            if (set[index].host_page == host_page) {
+                set[index].write_tag = empty_tag(index);
             }
         }
     }
@@ -311,7 +311,7 @@ uint64_t read_linear(Core& core, uint64_t linear, unsigned size, AccessRule rule
     const TlbEntry& entry = core.tlb_sets[rule][(linear / k_page_size) % k_tlb_entries];
     if (offset + size <= k_page_size) {
         if (entry.read_tag == (linear & ~k_page_mask)) {
-            return load_piece(core, {.host = reinterpret_cast<std::byte*>(linear + entry.addend)}, size);
+            return load_piece(core, {.host = host_of(entry, linear)}, size);
         }
         return load_piece(core, resolve_piece(core, linear, Access::read, rule), size);
     }
