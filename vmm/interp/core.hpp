@@ -119,6 +119,7 @@ class Core {
     // What a linear code address means: the low byte is DecodeMode and CPL in one number, kept by
     // refresh_decode_mode(); the rest counts new_code_generation().
     uint64_t code_context = 0x100;
+    Fault fault{};                   // of the last try_... function (memory_access.hpp) that said no
     bool interrupt_maybe = true;     // CpuIo::interrupt_pending() is worth a call; cleared by poll_events() when it says no
 
     // --- architectural state (SDM 3A ch. 2) ---

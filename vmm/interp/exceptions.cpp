@@ -324,6 +324,13 @@ void deliver_exception(Core& core, const Fault& fault) {
     deliver_to_the_end(core, event);
 }
 
+void take_fault(Core& core, const Fault& fault) noexcept {
+    core.requests.fetch_and(~uint32_t{k_request_step});
+    core.shadow_sti = core.shadow_movss = false;
+    core.pending_debug = 0;  // what the instruction touched before it faulted, it will touch again
+    deliver_exception(core, fault);
+}
+
 void deliver_interrupt(Core& core, uint8_t vector) {
     Event event;
     event.vector = vector;

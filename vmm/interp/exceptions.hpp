@@ -11,6 +11,9 @@ namespace skep::interp {
 // Delivers a fault raised by the instruction at core.rip. Faults met on the way become #DF, and a fault while
 // delivering #DF sets core.activity = shutdown. Never throws.
 void deliver_exception(Core& core, const Fault& fault);
+// What the run loop does with a Fault of the instruction at core.rip, thrown or not: ends its shadows and its debug traps,
+// and delivers it. For code that met the fault by a try_... function. Never throws.
+void take_fault(Core& core, const Fault& fault) noexcept;
 // Delivers an external interrupt (already acknowledged); wakes a halted processor. Never throws.
 void deliver_interrupt(Core& core, uint8_t vector);
 void deliver_nmi(Core& core);

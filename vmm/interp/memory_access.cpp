@@ -24,43 +24,57 @@ struct Pieces {
     unsigned count = 1;
 };
 
-void check_canonical(uint64_t linear, unsigned size, unsigned segment) {
-    if (x86::is_canonical(linear) && x86::is_canonical(linear + size - 1)) [[likely]] {
-        return;
-    }
-    raise(segment == k_ss ? k_ss_fault : k_gp, 0);
+bool is_canonical_range(uint64_t linear, unsigned size) {
+    return x86::is_canonical(linear) && x86::is_canonical(linear + size - 1);
 }
 
 // #AC comes behind the page faults (SDM 3A, table 6-2). Larger operands have alignment rules of their own.
-void check_alignment(uint64_t linear, unsigned size) {
+bool is_misaligned(uint64_t linear, unsigned size) {
     const bool is_natural = size == 2 || size == 4 || size == 8;
-    if (is_natural && (linear & (size - 1)) != 0) {
-        raise(k_ac, 0);
-    }
+    return is_natural && (linear & (size - 1)) != 0;
 }
 
-Pieces translate(Core& core, uint64_t linear, unsigned size, unsigned segment, Access access) {
-    if (core.code64) {
-        check_canonical(linear, size, segment);
+bool refuse(Core& core, const Fault& fault) {
+    core.fault = fault;
+    return false;
+}
+
+bool translate_piece(Core& core, uint64_t linear, Access access, AccessRule rule, Piece& piece) {
+    const Resolved found = try_resolve(core, linear, access, rule);
+    if (found.faulted()) [[unlikely]] {
+        return refuse(core, page_fault(core, linear, found.error_code));
+    }
+    piece.host = found.host;
+    piece.physical = found.physical;
+    return true;
+}
+
+// False: the fault is in Core::fault.
+bool translate(Core& core, uint64_t linear, unsigned size, unsigned segment, Access access, Pieces& pieces) {
+    if (core.code64 && !is_canonical_range(linear, size)) [[unlikely]] {
+        return refuse(core, {segment == k_ss ? k_ss_fault : k_gp, true, 0});
     }
     const AccessRule rule = data_rule(core);
-    Pieces pieces;
     const auto room = static_cast<unsigned>(k_page_size - (linear & k_page_mask));
     Piece& first = pieces.piece[0];
     first.size = std::min(size, room);
-    first.host = resolve(core, linear, access, rule, &first.physical);
+    if (!translate_piece(core, linear, access, rule, first)) {
+        return false;
+    }
     if (size > room) {
         pieces.count = 2;
         Piece& second = pieces.piece[1];
         const uint64_t rest = linear + room;
         second.size = size - room;
-        second.host = resolve(core, core.code64 ? rest : rest & 0xffff'ffff, access, rule, &second.physical);
+        if (!translate_piece(core, core.code64 ? rest : rest & 0xffff'ffff, access, rule, second)) {
+            return false;
+        }
     }
-    if (rule == k_as_user_aligned) [[unlikely]] {
-        check_alignment(linear, size);
+    if (rule == k_as_user_aligned && is_misaligned(linear, size)) [[unlikely]] {
+        return refuse(core, {k_ac, true, 0});
     }
     note_data_access(core, linear, size, access);
-    return pieces;
+    return true;
 }
 
 // MMIO in the largest naturally aligned units that the bus knows.
@@ -145,43 +159,103 @@ uint64_t load_translated(Core& core, const Pieces& pieces, unsigned size) {
 
 }  // namespace
 
-uint64_t load_slow(Core& core, uint64_t linear, unsigned size, unsigned segment) {
-    return load_translated(core, translate(core, linear, size, segment, Access::read), size);
+bool try_load(Core& core, uint64_t linear, unsigned size, unsigned segment, uint64_t& value) noexcept {
+    Pieces pieces;
+    if (!translate(core, linear, size, segment, Access::read, pieces)) {
+        return false;
+    }
+    value = load_translated(core, pieces, size);
+    return true;
 }
 
-uint64_t load_for_write_slow(Core& core, uint64_t linear, unsigned size, unsigned segment) {
-    Pieces pieces = translate(core, linear, size, segment, Access::write);
+bool try_load_for_write(Core& core, uint64_t linear, unsigned size, unsigned segment, uint64_t& value) noexcept {
+    Pieces pieces;
+    if (!translate(core, linear, size, segment, Access::write, pieces)) {
+        return false;
+    }
     for (unsigned i = 0; i < pieces.count; ++i) {
         Piece& piece = pieces.piece[i];
         if (piece.host == nullptr) {  // MMIO, or a ROM that only its writes miss
             const uint64_t start = i == 0 ? linear : (linear & ~k_page_mask) + k_page_size;
-            piece.host = resolve(core, core.code64 ? start : start & 0xffff'ffff, Access::read, data_rule(core),
-                                 &piece.physical);
+            const uint64_t wrapped = core.code64 ? start : start & 0xffff'ffff;
+            if (!translate_piece(core, wrapped, Access::read, data_rule(core), piece)) {
+                return false;
+            }
         }
     }
-    return load_translated(core, pieces, size);
+    value = load_translated(core, pieces, size);
+    return true;
 }
 
-void store_slow(Core& core, uint64_t linear, unsigned size, uint64_t value, unsigned segment) {
-    const Pieces pieces = translate(core, linear, size, segment, Access::write);
+bool try_store(Core& core, uint64_t linear, unsigned size, unsigned segment, uint64_t value) noexcept {
+    Pieces pieces;
+    if (!translate(core, linear, size, segment, Access::write, pieces)) {
+        return false;
+    }
     if (pieces.count == 1 && pieces.piece[0].host != nullptr) {
         store_host(pieces.piece[0].host, size, value);
         note_code_write(core, pieces.piece[0].host, size);
-        return;
+    } else {
+        write_pieces(core, pieces, reinterpret_cast<const std::byte*>(&value));
     }
-    write_pieces(core, pieces, reinterpret_cast<const std::byte*>(&value));
+    return true;
+}
+
+bool try_load_bytes(Core& core, uint64_t linear, unsigned size, unsigned segment, void* to) noexcept {
+    Pieces pieces;
+    if (!translate(core, linear, size, segment, Access::read, pieces)) {
+        return false;
+    }
+    read_pieces(core, pieces, static_cast<std::byte*>(to));
+    return true;
+}
+
+bool try_store_bytes(Core& core, uint64_t linear, unsigned size, unsigned segment, const void* from) noexcept {
+    Pieces pieces;
+    if (!translate(core, linear, size, segment, Access::write, pieces)) {
+        return false;
+    }
+    write_pieces(core, pieces, static_cast<const std::byte*>(from));
+    return true;
+}
+
+namespace {
+
+void throw_unless(const Core& core, bool done) {
+    if (!done) [[unlikely]] {
+        throw core.fault;
+    }
+}
+
+}  // namespace
+
+uint64_t load_slow(Core& core, uint64_t linear, unsigned size, unsigned segment) {
+    uint64_t value = 0;
+    throw_unless(core, try_load(core, linear, size, segment, value));
+    return value;
+}
+
+uint64_t load_for_write_slow(Core& core, uint64_t linear, unsigned size, unsigned segment) {
+    uint64_t value = 0;
+    throw_unless(core, try_load_for_write(core, linear, size, segment, value));
+    return value;
+}
+
+void store_slow(Core& core, uint64_t linear, unsigned size, uint64_t value, unsigned segment) {
+    throw_unless(core, try_store(core, linear, size, segment, value));
 }
 
 void load_bytes(Core& core, uint64_t linear, void* to, unsigned size, unsigned segment) {
-    read_pieces(core, translate(core, linear, size, segment, Access::read), static_cast<std::byte*>(to));
+    throw_unless(core, try_load_bytes(core, linear, size, segment, to));
 }
 
 void store_bytes(Core& core, uint64_t linear, const void* from, unsigned size, unsigned segment) {
-    write_pieces(core, translate(core, linear, size, segment, Access::write), static_cast<const std::byte*>(from));
+    throw_unless(core, try_store_bytes(core, linear, size, segment, from));
 }
 
 void check_store(Core& core, uint64_t linear, unsigned size, unsigned segment) {
-    translate(core, linear, size, segment, Access::write);
+    Pieces pieces;
+    throw_unless(core, translate(core, linear, size, segment, Access::write, pieces));
 }
 
 void check_segment_access(Core& core, unsigned segment, uint64_t offset, unsigned size, Access access) {

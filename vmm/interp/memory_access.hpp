@@ -25,6 +25,16 @@ void store_bytes(Core& core, uint64_t linear, const void* from, unsigned size, u
 // Throws what a store of `size` bytes would throw; nothing is written.
 void check_store(Core& core, uint64_t linear, unsigned size, unsigned segment = k_ds);
 
+// The same for callers that take no exceptions: false leaves what would have been thrown in Core::fault (and CR2 set for a
+// #PF); take_fault() in exceptions.hpp then delivers it. Nothing is read or written before every check has passed.
+[[nodiscard]] bool try_load(Core& core, uint64_t linear, unsigned size, unsigned segment, uint64_t& value) noexcept;
+[[nodiscard]] bool try_store(Core& core, uint64_t linear, unsigned size, unsigned segment, uint64_t value) noexcept;
+[[nodiscard]] bool try_load_for_write(Core& core, uint64_t linear, unsigned size, unsigned segment,
+                                      uint64_t& value) noexcept;
+[[nodiscard]] bool try_load_bytes(Core& core, uint64_t linear, unsigned size, unsigned segment, void* to) noexcept;
+[[nodiscard]] bool try_store_bytes(Core& core, uint64_t linear, unsigned size, unsigned segment,
+                                   const void* from) noexcept;
+
 // Memory operands of any size as host memory. Null when it is not one stretch of RAM that needs no notice of writes:
 // then bounce through load_bytes/store_bytes.
 inline std::byte* host_for_read(Core& core, uint64_t linear, unsigned size) {

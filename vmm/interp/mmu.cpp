@@ -86,16 +86,11 @@ x86::PageUse use_of(Access access) {
     }
 }
 
-x86::Translation walk_or_fault(Core& core, uint64_t linear, Access access, AccessRule rule) {
+x86::Translation walk_tables(Core& core, uint64_t linear, Access access, AccessRule rule) {
     x86::PagingControls controls = x86::paging_controls(core.cr0, core.cr3, core.cr4, core.msr.efer);
     controls.pdpte = core.pdpte;
     Tables tables(core);
-    const x86::Translation found = x86::walk(controls, tables, linear, use_of(access), requester_of(rule));
-    if (!found.allowed) {
-        core.cr2 = linear;
-        raise(k_pf, found.error_code);
-    }
-    return found;
+    return x86::walk(controls, tables, linear, use_of(access), requester_of(rule));
 }
 
 constexpr unsigned word_of(unsigned index) { return index / 64; }
@@ -154,24 +149,22 @@ void drop_marked(TlbSet& set, unsigned word, uint64_t which) {
 
 }  // namespace
 
-std::byte* resolve(Core& core, uint64_t linear, Access access, AccessRule rule, GuestAddress* physical_out) {
+Resolved try_resolve(Core& core, uint64_t linear, Access access, AccessRule rule) noexcept {
+    const uint64_t offset = linear & k_page_mask;
     if (access == Access::execute) {
         const CodeTlbEntry& entry = code_entry(core, linear);
         if (entry.tag == code_tag(linear, rule)) {
-            if (physical_out != nullptr) {
-                *physical_out = entry.physical + (linear & k_page_mask);
-            }
-            return entry.host + (linear & k_page_mask);
+            return {.kind = Resolved::Kind::memory, .host = entry.host + offset, .physical = entry.physical + offset};
         }
     }
-    const x86::Translation found = walk_or_fault(core, linear, access, rule);
-    if (physical_out != nullptr) {
-        *physical_out = found.physical;
+    const x86::Translation found = walk_tables(core, linear, access, rule);
+    if (!found.allowed) {
+        return {.kind = Resolved::Kind::fault, .error_code = found.error_code};
     }
     const GuestAddress page = found.physical & ~k_page_mask;
     const MemoryRange* range = core.io != nullptr && core.io->is_apic_page(page) ? nullptr : find_page(core, page);
     if (range == nullptr || (access == Access::write && !range->writable)) {
-        return nullptr;
+        return {.kind = Resolved::Kind::machine, .physical = found.physical};
     }
     std::byte* host_page = range->host + (page - range->start);
     if (access == Access::execute) {
@@ -179,7 +172,23 @@ std::byte* resolve(Core& core, uint64_t linear, Access access, AccessRule rule, 
     } else {
         fill(core, linear, found, {.page = host_page, .writable = range->writable}, rule);
     }
-    return host_page + (linear & k_page_mask);
+    return {.kind = Resolved::Kind::memory, .host = host_page + offset, .physical = found.physical};
+}
+
+Fault page_fault(Core& core, uint64_t linear, uint32_t error_code) {
+    core.cr2 = linear;
+    return {.vector = k_pf, .has_error_code = true, .error_code = error_code};
+}
+
+std::byte* resolve(Core& core, uint64_t linear, Access access, AccessRule rule, GuestAddress* physical_out) {
+    const Resolved found = try_resolve(core, linear, access, rule);
+    if (found.faulted()) [[unlikely]] {
+        throw page_fault(core, linear, found.error_code);
+    }
+    if (physical_out != nullptr) {
+        *physical_out = found.physical;
+    }
+    return found.host;
 }
 
 void flush_tlb(Core& core) {

@@ -10,13 +10,29 @@
 
 namespace skep::interp {
 
-// Translates one linear address (already wrapped to 32 bits outside 64-bit mode, already canonical in it).
-// Throws #PF with CR2 set when the page tables forbid the access under `rule`.
-// Returns the host pointer of the very byte, good up to the end of its 4 KiB page, and fills the TLB entry of
-// core.tlb_sets[rule]. Returns nullptr for what the machine answers instead of memory (MMIO, the xAPIC page, writes to
-// ROM): *physical_out is then the guest physical address for CpuIo. *physical_out is set in every case; it may be null.
-// A returned pointer for `write` may lie in a page marked k_page_has_code: the caller tells who decodes.
-// `execute` is for instruction fetch: no data tag is filled that the same rule would not allow.
+// What a linear address means for one access.
+struct Resolved {
+    enum class Kind : uint8_t {
+        memory,   // `host` is the very byte, good up to the end of its 4 KiB page
+        machine,  // CpuIo answers at `physical`: MMIO, the xAPIC page, a write to ROM
+        fault,    // #PF with `error_code`; CR2 is not set yet
+    };
+    Kind kind = Kind::fault;
+    uint32_t error_code = 0;
+    std::byte* host = nullptr;  // memory only, else null
+    GuestAddress physical = 0;  // of the very byte; memory and machine
+
+    [[nodiscard]] bool faulted() const { return kind == Kind::fault; }
+};
+
+// Translates one linear address (already wrapped to 32 bits outside 64-bit mode, already canonical in it) and fills the
+// TLB entry of core.tlb_sets[rule]. A pointer for `write` may lie in a page marked k_page_has_code: the caller tells who
+// decodes. `execute` is for instruction fetch: no data tag is filled that the same rule would not allow.
+// Nothing of the guest's registers changes, not even on a fault.
+Resolved try_resolve(Core& core, uint64_t linear, Access access, AccessRule rule) noexcept;
+// The #PF that a refused access raises; sets CR2.
+Fault page_fault(Core& core, uint64_t linear, uint32_t error_code);
+// The same, throwing that #PF. Returns nullptr for what the machine answers; *physical_out, if not null, is set always.
 std::byte* resolve(Core& core, uint64_t linear, Access access, AccessRule rule, GuestAddress* physical_out);
 
 // Drops every cached translation, global ones too, and what is remembered of the memory map.

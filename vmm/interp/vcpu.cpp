@@ -313,10 +313,7 @@ RunExit InterpVcpu::run(CpuIo& io) {
         try {
             run_blocks();
         } catch (const Fault& fault) {
-            core.requests.fetch_and(~uint32_t{k_request_step});
-            core.shadow_sti = core.shadow_movss = false;
-            core.pending_debug = 0;  // what the instruction touched before it faulted, it will touch again
-            deliver_exception(core, fault);
+            take_fault(core, fault);
         }
         m_instructions.store(core.retired, std::memory_order_relaxed);
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Paging as instructions see it: faults with CR2, accessed and dirty bits, what survives which flush.
 #include "tests/vmm/interp/system_bench.hpp"
+#include "vmm/interp/exceptions.hpp"
+#include "vmm/interp/memory_access.hpp"
 #include "vmm/interp/mmu.hpp"
 
 namespace skep::test {
@@ -201,6 +203,35 @@ TEST_F(Paged, addresses_without_memory_go_to_the_machine) {
     bench.io.mmio[0x3000'0000] = 0x1234;
     bench.run(k_load);
     EXPECT_EQ(bench.gpr(k_rax), 0x1234U);
+}
+
+TEST_F(Paged, refused_access_without_a_throw_leaves_the_fault_in_the_core) {
+    map(k_frame_a | k_p | k_u);
+    bench.vcpu().load(bench.state);
+    interp::Core& core = bench.core();
+    const interp::Resolved refused = interp::try_resolve(core, k_page, interp::Access::write, interp::k_as_supervisor);
+    EXPECT_TRUE(refused.faulted());
+    EXPECT_EQ(refused.error_code, 3U);
+    EXPECT_EQ(core.cr2, 0U) << "asking changes nothing";
+    EXPECT_FALSE(interp::try_store(core, k_page + 8, 4, k_ds, 1));
+    EXPECT_EQ(core.fault.vector, 14);
+    EXPECT_EQ(core.fault.error_code, 3U);
+    EXPECT_EQ(core.cr2, k_page + 8);
+    uint64_t value = 0;
+    EXPECT_TRUE(interp::try_load(core, k_page, 8, k_ds, value));
+    EXPECT_EQ(value, 0xaaaaU);
+    EXPECT_FALSE(interp::try_load(core, uint64_t{1} << 60, 8, k_ss, value)) << "not canonical";
+    EXPECT_EQ(core.fault.vector, 12);
+}
+
+TEST_F(Paged, fault_taken_without_a_throw_enters_the_handler) {
+    bench.vcpu().load(bench.state);
+    interp::Core& core = bench.core();
+    core.io = &bench.io;
+    interp::take_fault(core, interp::page_fault(core, k_page, 2));
+    EXPECT_EQ(core.rip, SystemBench::handler(14));
+    EXPECT_EQ(core.cr2, k_page);
+    EXPECT_EQ(bench.read<uint64_t>(core.gpr[k_rsp]), 2U);
 }
 
 }  // namespace
