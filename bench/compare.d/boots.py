@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Booting: processor seconds of the whole process from its start to each milestone; and what an idle guest costs."""
+import dataclasses
+import pathlib
+import re
+import sys
+import time
+
+from engines import Machine, Missing
+from guest import Ended, Guest
+
+SHELL = r"skep# "
+
+
+@dataclasses.dataclass
+class Boot:
+    """`milestones`: in order, name to what the serial port says."""
+    name: str
+    about: str
+    files: tuple
+    milestones: dict
+    memory: int = 512
+    slow: bool = False   # left out of a quick run
+
+
+BOOTS = [
+    Boot("boot.direct", "the small Linux, kernel and initrd given directly", ("live.vmlinuz", "live.initrd"),
+         {"banner": r"Linux version", "init": r"skep: Linux ", "shell": SHELL}),
+    Boot("boot.iso", "the same from its ISO, by SeaBIOS and isolinux", ("live.iso",),
+         {"isolinux": r"ISOLINUX 6", "banner": r"Linux version", "init": r"skep: Linux ", "shell": SHELL}),
+    Boot("boot.installer", "Debian 12's text installer", ("di-text.iso",),
+         {"isolinux": r"boot: ", "banner": r"Linux version", "language": r"Select a language|Choose the language"},
+         memory=1024, slow=True),
+]
+
+
+def machine_for(boot, media):
+    paths = [pathlib.Path(media, name).resolve() for name in boot.files]
+    for path in paths:
+        if not path.exists():
+            raise Missing(f"{path.name} is missing: run tests/media/make-media")
+    if len(paths) == 2:
+        return Machine(memory=boot.memory, kernel=paths[0], initrd=paths[1])
+    return Machine(memory=boot.memory, iso=paths[0])
+
+
+def boot_once(engine, machine, milestones, timeout, idle_seconds=0):
+    """{milestone: {"cpu", "wall"}}, and "idle": share of a core after the last one; what was not reached is not there."""
+    reached = {}
+    with Guest(engine, machine) as guest:
+        while len(reached) < len(milestones) and guest.wall() < timeout:
+            guest.step(0.02)
+            for name, pattern in milestones.items():
+                if name not in reached and re.search(pattern.encode(), guest.seen):
+                    guest.find_processes()
+                    reached[name] = {"cpu": guest.cpu(), "wall": guest.wall()}
+                    if pattern == r"boot: ":
+                        guest.send("\r")  # does not wait for isolinux' clock
+        if idle_seconds and len(reached) == len(milestones):
+            reached["idle"] = idle(guest, idle_seconds)
+        if not reached:
+            raise Ended(f"nothing reached within {timeout} s")
+    return reached
+
+
+def idle(guest, seconds):
+    time.sleep(seconds / 2)  # what the shell's start left to do
+    before, start = guest.cpu(), time.monotonic()
+    time.sleep(seconds)
+    return {"cpu": (guest.cpu() - before) / (time.monotonic() - start), "wall": seconds}
+
+
+def run(chosen, options, wanted):
+    """Boots on every engine, interleaved; {row: {engine: [seconds]}}, {row: {engine: why not}}."""
+    found, missing = {}, {}
+    for turn in range(options.boot_rounds):
+        for boot in BOOTS:
+            names = [f"{boot.name}.{milestone}" for milestone in boot.milestones]
+            if not any(wanted(name) for name in names) and not (boot is BOOTS[0] and wanted("idle")):
+                continue
+            if boot.slow and options.quick:
+                continue
+            for engine in chosen:
+                if engine.name != "native" and engine.name not in missing.get(names[-1], {}):
+                    boot_on(engine, boot, options, found, missing)
+    return found, missing
+
+
+def boot_on(engine, boot, options, found, missing):
+    names = {milestone: f"{boot.name}.{milestone}" for milestone in boot.milestones}
+    idle_seconds = 0
+    if boot is BOOTS[0]:
+        names["idle"] = "idle"
+        idle_seconds = 4 if options.quick else 10
+    try:
+        reached = boot_once(engine, machine_for(boot, options.media), boot.milestones, options.boot_timeout, idle_seconds)
+    except (Missing, Ended) as reason:
+        reached = {}
+        for name in names.values():
+            missing.setdefault(name, {})[engine.name] = str(reason)
+    for milestone, times in reached.items():
+        found.setdefault(names[milestone], {}).setdefault(engine.name, []).append(times)
+    for milestone in set(names) - set(reached):
+        missing.setdefault(names[milestone], {}).setdefault(engine.name, f"not reached within {options.boot_timeout} s")
+    print(f"{boot.name} on {engine.name}, CPU s: " + ", ".join(f"{name} {times['cpu']:.3g}" for name, times in reached.items()),
+          file=sys.stderr, flush=True)
