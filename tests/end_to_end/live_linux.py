@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A live Linux reaches a shell by direct boot and by ISO, with 1 and 2 vCPUs, and ends with the right exit codes."""
+"""A live Linux, 64 or 32 bits wide, reaches a shell by direct boot and by ISO, with 1 and 2 vCPUs, and ends with the right
+exit codes."""
 from skep_guest import check, main, need, run_guest
 
 SHELL = r"skep# "
@@ -38,6 +39,15 @@ def direct_boot_two_cpus_reboots():
     check(guest.wait(120) == 0, f"reboot must exit with 0, not {guest.process.returncode}")
 
 
+def direct_boot_32_bit_powers_off():
+    kernel, initrd = need("i386.vmlinuz", "i386.initrd")
+    guest = boot(1, "--firmware", "linux", "--kernel", kernel, "--initrd", initrd, "--append", "console=ttyS0")
+    check("686" in guest.run("uname -r"), "a 32-bit kernel expected")
+    guest.run("sha256sum /bin/busybox > /sum && sha256sum -c /sum")
+    guest.send("poweroff -f\n")
+    check(guest.wait(120) == 1, f"power-off must exit with 1, not {guest.process.returncode}")
+
+
 def iso_boot_one_cpu_powers_off():
     (iso,) = need("live.iso")
     guest = boot(1, "--iso", iso)
@@ -53,4 +63,5 @@ def iso_boot_two_cpus_reboots():
     check(guest.wait(120) == 0, "reboot must exit with 0")
 
 
-main(direct_boot_one_cpu_powers_off, direct_boot_two_cpus_reboots, iso_boot_one_cpu_powers_off, iso_boot_two_cpus_reboots)
+main(direct_boot_one_cpu_powers_off, direct_boot_two_cpus_reboots, direct_boot_32_bit_powers_off, iso_boot_one_cpu_powers_off,
+     iso_boot_two_cpus_reboots)

@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "vmm/base/bits.hpp"
+#include "vmm/base/log.hpp"
 #include "vmm/boot/boot_file.hpp"
 #include "vmm/boot/e820.hpp"
 #include "vmm/boot/entry_state.hpp"
+#include "vmm/boot/kernel_payload.hpp"
 
 namespace skep {
 namespace {
@@ -43,7 +45,11 @@ enum Field : size_t {
     k_cmd_line_ptr = 0x228,
     k_initrd_addr_max = 0x22c,
     k_xloadflags = 0x236,
+    k_kernel_alignment = 0x230,
+    k_relocatable_kernel = 0x234,
     k_cmdline_size = 0x238,
+    k_payload_offset = 0x248,
+    k_payload_length = 0x24c,
     k_pref_address = 0x258,
     k_init_size = 0x260,
     k_header_end = 0x264,
@@ -57,6 +63,7 @@ constexpr size_t k_boot_params_bytes = 4096;
 constexpr uint16_t k_oldest_protocol = 0x20a;
 constexpr uint16_t k_protocol_with_64_bit_entry = 0x20c;
 constexpr uint8_t k_loaded_high = 1;
+constexpr uint8_t k_kaslr_flag = 2;  // between the decompressor and the kernel: it was moved to a random address
 constexpr uint16_t k_kernel_64 = 1;  // XLF_KERNEL_64
 constexpr uint64_t k_64_bit_entry_offset = 0x200;
 
@@ -68,6 +75,8 @@ struct Kernel {
     uint64_t initrd_limit = 0;        // last address + 1 an initrd may use
     uint64_t command_line_limit = 0;  // without the NUL
     bool has_64_bit_entry = false;
+    GuestAddress entry = 0;  // where it was put last
+    bool entry_is_64_bit = false;
 
     template <typename T>
     [[nodiscard]] T field(size_t offset) const {
@@ -122,19 +131,67 @@ Result<Kernel> parse_kernel(const std::string& path, std::vector<std::byte> cont
     return kernel;
 }
 
-Status place_kernel(GuestMemory& memory, const std::string& path, const Kernel& kernel) {
+Status check_room(const GuestMemory& memory, const std::string& path, const Kernel& kernel) {
     constexpr GuestAddress k_lowest = 0x10'0000;
-    const uint64_t ram = memory.low_ram_bytes();
     if (kernel.load_address < k_lowest || kernel.load_address >= GuestMemory::k_low_ram_limit) {
         return fail(ErrorKind::invalid_input,
                     "The Linux kernel '{}' asks to be loaded at {:#x}, where a PC has no RAM for it.", path,
                     kernel.load_address);
     }
-    if (kernel.load_address + kernel.init_size > ram) {
+    if (kernel.load_address + kernel.init_size > memory.low_ram_bytes()) {
         return fail(ErrorKind::invalid_input,
                     "The Linux kernel '{}' needs {} MiB of memory to start; the VM has {} MiB: give it more memory.",
                     path, ((kernel.load_address + kernel.init_size) >> 20) + 1, memory.ram_bytes() >> 20);
     }
+    return {};
+}
+
+KernelPayload payload_of(const Kernel& kernel) {
+    const uint64_t offset = kernel.field<uint32_t>(k_payload_offset);
+    const uint64_t length = kernel.field<uint32_t>(k_payload_length);
+    const bool inside = offset <= kernel.code.size() && length <= kernel.code.size() - offset;
+    return {.bytes = inside ? kernel.code.subspan(offset, length) : std::span<const std::byte>{},
+            .load_address = kernel.load_address,
+            .room = kernel.init_size,
+            .alignment = kernel.field<uint8_t>(k_relocatable_kernel) != 0 ? kernel.field<uint32_t>(k_kernel_alignment)
+                                                                         : 0};
+}
+
+Status place_segment(GuestMemory& memory, const LoadSegment& segment) {
+    std::byte* to = memory.ram_at(segment.address, segment.size);
+    if (to == nullptr) {
+        return fail(ErrorKind::invalid_input, "The Linux kernel has a part at {:#x}, where the VM has no RAM.",
+                    segment.address);
+    }
+    std::memcpy(to, segment.data.data(), segment.data.size());
+    std::memset(to + segment.data.size(), 0, segment.size - segment.data.size());
+    return {};
+}
+
+// The kernel proper, ready at its entry startup_64 or startup_32 as its decompressor would leave it: at the address it
+// is linked for, so there is nothing to relocate (and no KASLR).
+Status place_unpacked(GuestMemory& memory, const UnpackedKernel& unpacked, Kernel& kernel) {
+    for (const LoadSegment& segment : unpacked.image.segments) {
+        if (Status put = place_segment(memory, segment); !put) {
+            return put;
+        }
+    }
+    kernel.entry = unpacked.image.entry;
+    kernel.entry_is_64_bit = unpacked.image.is_64_bit;
+    return {};
+}
+
+Status place_kernel(GuestMemory& memory, const std::string& path, Kernel& kernel) {
+    if (Status room = check_room(memory, path, kernel); !room) {
+        return room;
+    }
+    if (const auto unpacked = unpack_kernel(payload_of(kernel)); unpacked) {
+        return place_unpacked(memory, *unpacked, kernel);
+    } else {
+        log_info("The Linux kernel '{}' unpacks itself in the VM: {}.", path, unpacked.error());
+    }
+    kernel.entry = kernel.load_address + (kernel.has_64_bit_entry ? k_64_bit_entry_offset : 0);
+    kernel.entry_is_64_bit = kernel.has_64_bit_entry;
     return put_into_ram(memory, kernel.load_address, kernel.code.data(), kernel.code.size());
 }
 
@@ -201,6 +258,7 @@ std::array<std::byte, k_boot_params_bytes> boot_params(const Kernel& kernel, con
     const size_t header_end =
         std::min({size_t{0x202} + kernel.field<uint8_t>(k_jump_length), k_header_limit, kernel.file.size()});
     std::memcpy(&params[k_header_start], kernel.file.data() + k_header_start, header_end - k_header_start);
+    params[k_loadflags] &= ~std::byte{k_kaslr_flag};
     params[k_type_of_loader] = std::byte{k_unregistered_loader};
     store_le(&params[k_vid_mode], k_video_normal);
     store_le(&params[k_cmd_line_ptr], static_cast<uint32_t>(k_command_line));
@@ -219,9 +277,8 @@ std::array<std::byte, k_boot_params_bytes> boot_params(const Kernel& kernel, con
 
 Result<CpuState> entry_state(GuestMemory& memory, const Kernel& kernel, const CpuState& reset_state) {
     Result<CpuState> state =
-        kernel.has_64_bit_entry
-            ? long_mode_entry(memory, reset_state, k_gdt, k_page_tables, kernel.load_address + k_64_bit_entry_offset)
-            : protected_mode_entry(memory, reset_state, k_gdt, static_cast<uint32_t>(kernel.load_address));
+        kernel.entry_is_64_bit ? long_mode_entry(memory, reset_state, k_gdt, k_page_tables, kernel.entry)
+                               : protected_mode_entry(memory, reset_state, k_gdt, static_cast<uint32_t>(kernel.entry));
     if (state) {
         state->gpr[k_rsi] = k_boot_params;
     }

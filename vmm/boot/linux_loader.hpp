@@ -18,8 +18,9 @@ struct LinuxFiles {
     std::string command_line;
 };
 
-// Puts kernel, initrd, command line and boot parameters into RAM and gives the boot processor's state: the 64-bit entry
-// where the kernel has one, else the 32-bit entry. `rsdp`: where the ACPI tables were placed (direct_boot.hpp), 0:
+// Puts kernel, initrd, command line and boot parameters into RAM and gives the boot processor's state. The kernel is
+// unpacked here (kernel_payload.hpp) and starts at its own entry, 64 or 32 bits wide; one that cannot be unpacked, with
+// the reason logged, starts at its decompressor: by the 64-bit entry where it has one, else by the 32-bit entry. `rsdp`: where the ACPI tables were placed (direct_boot.hpp), 0:
 // nowhere. Fails, with a sentence naming the file, when a file is not what it should be or does not fit.
 [[nodiscard]] Result<CpuState> load_linux(GuestMemory& memory, const PlatformDescription& platform,
                                           const LinuxFiles& files, GuestAddress rsdp, const CpuState& reset_state);

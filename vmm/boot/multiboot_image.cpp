@@ -2,8 +2,8 @@
 #include "vmm/boot/multiboot_image.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
+#include <utility>
 
 #include "vmm/base/bits.hpp"
 
@@ -15,7 +15,6 @@ constexpr size_t k_search_bytes = 8192;  // the header lies within the first 8 K
 constexpr uint32_t k_flag_addresses = 1 << 16;
 constexpr uint32_t k_known_required_flags = 0x7;  // of bits 0-15, which a loader must understand or refuse
 constexpr uint64_t k_four_gib = uint64_t{1} << 32;
-constexpr unsigned k_most_segments = 256;
 
 struct Header {
     size_t offset = 0;
@@ -64,78 +63,17 @@ Result<MultibootImage> by_header_addresses(const std::string& path, std::span<co
     return MultibootImage{{{load, file.subspan(start, length), size}}, field(28)};
 }
 
-// Where the fields lie in the two classes of ELF.
-struct ElfLayout {
-    size_t header_bytes, entry, phoff, phentsize, phnum;
-    size_t ph_bytes, p_offset, p_paddr, p_filesz, p_memsz;
-    bool wide;
-};
-constexpr ElfLayout k_elf32{52, 24, 28, 42, 44, 32, 4, 12, 16, 20, false};
-constexpr ElfLayout k_elf64{64, 24, 32, 54, 56, 56, 8, 24, 32, 40, true};
-
-uint64_t word(std::span<const std::byte> bytes, size_t offset, const ElfLayout& layout) {
-    return layout.wide ? load_le<uint64_t>(&bytes[offset]) : load_le<uint32_t>(&bytes[offset]);
-}
-
-Status add_segment(const std::string& path, std::span<const std::byte> file, std::span<const std::byte> program_header,
-                   const ElfLayout& layout, MultibootImage& image) {
-    constexpr uint32_t k_load = 1;
-    if (load_le<uint32_t>(program_header.data()) != k_load) {
-        return {};
-    }
-    const uint64_t offset = word(program_header, layout.p_offset, layout);
-    const uint64_t address = word(program_header, layout.p_paddr, layout);
-    const uint64_t in_file = word(program_header, layout.p_filesz, layout);
-    const uint64_t in_memory = word(program_header, layout.p_memsz, layout);
-    if (offset > file.size() || in_file > file.size() - offset || in_file > in_memory) {
-        return broken(path, "a segment lies behind the file's end");
-    }
-    if (address >= k_four_gib || in_memory > k_four_gib - address) {
-        return broken(path, "a segment lies above 4 GiB");
-    }
-    if (in_memory != 0) {
-        image.segments.push_back({address, file.subspan(offset, in_file), in_memory});
-    }
-    return {};
-}
-
 Result<MultibootImage> by_elf(const std::string& path, std::span<const std::byte> file) {
-    constexpr uint8_t k_class_64 = 2, k_little_endian = 1;
-    if (file.size() < k_elf64.header_bytes ||
-        std::memcmp(file.data(),
-                    "\x7f"
-                    "ELF",
-                    4) != 0 ||
-        file[5] != std::byte{k_little_endian}) {
+    if (!is_elf(file)) {
         return fail(
             ErrorKind::invalid_input,
             "The multiboot kernel '{}' is neither ELF nor does its header give load addresses; build it as ELF.", path);
     }
-    const ElfLayout& layout = file[4] == std::byte{k_class_64} ? k_elf64 : k_elf32;
-    const uint64_t entry = word(file, layout.entry, layout);
-    const uint64_t table = word(file, layout.phoff, layout);
-    const size_t entry_bytes = load_le<uint16_t>(&file[layout.phentsize]);
-    const size_t count = load_le<uint16_t>(&file[layout.phnum]);
-    if (count == 0 || count > k_most_segments || entry_bytes < layout.ph_bytes || table > file.size() ||
-        entry_bytes * count > file.size() - table) {
-        return broken(path, "its program headers lie behind the file's end");
+    auto elf = parse_elf(file);
+    if (!elf) {
+        return broken(path, elf.error());
     }
-    if (entry >= k_four_gib) {
-        return broken(path, "its entry lies above 4 GiB");
-    }
-    MultibootImage image;
-    image.entry = static_cast<uint32_t>(entry);
-    for (size_t i = 0; i < count; ++i) {
-        const Status added =
-            add_segment(path, file, file.subspan(table + i * entry_bytes, layout.ph_bytes), layout, image);
-        if (!added) {
-            return tl::unexpected(added.error());
-        }
-    }
-    if (image.segments.empty()) {
-        return broken(path, "it has nothing to load");
-    }
-    return image;
+    return MultibootImage{std::move(elf->segments), static_cast<uint32_t>(elf->entry)};
 }
 
 }  // namespace

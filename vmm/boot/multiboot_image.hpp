@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The parts of a Multiboot kernel file that go into memory: by the header's own addresses (3.1.3 of the Multiboot
-// Specification) or by ELF program headers (System V ABI, "Program Header").
+// Specification) or by ELF program headers.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,9 @@
 #include <vector>
 
 #include "vmm/base/result.hpp"
+#include "vmm/boot/elf_image.hpp"
 
 namespace skep {
-
-struct LoadSegment {
-    uint64_t address = 0;             // physical
-    std::span<const std::byte> data;  // into the file
-    uint64_t size = 0;                // in memory, at least data.size(); the rest is zeros
-};
 
 struct MultibootImage {
     std::vector<LoadSegment> segments;

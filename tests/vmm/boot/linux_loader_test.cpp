@@ -6,6 +6,7 @@
 
 #include <map>
 
+#include "tests/vmm/boot/kernel_images.hpp"
 #include "tests/vmm/boot/temporary_folder.hpp"
 #include "vmm/base/bits.hpp"
 #include "vmm/boot/direct_boot.hpp"
@@ -13,26 +14,8 @@
 namespace skep {
 namespace {
 
-constexpr uint64_t k_mib = 1 << 20;
-
-// A bzImage header of protocol 2.15 with `code` behind four setup sectors.
-std::string bzimage(const std::string& code) {
-    std::string file(5 * 512, '\0');
-    file[0x1f1] = 4;
-    store_le<uint32_t>(&file[0x1f4], static_cast<uint32_t>((code.size() + 15) / 16));
-    store_le<uint16_t>(&file[0x1fe], 0xaa55);
-    file[0x200] = '\xeb';
-    file[0x201] = 0x6a;
-    file.replace(0x202, 4, "HdrS");
-    store_le<uint16_t>(&file[0x206], 0x20f);
-    file[0x211] = 1;
-    store_le<uint32_t>(&file[0x22c], 0x7fff'ffff);
-    store_le<uint16_t>(&file[0x236], 1);
-    store_le<uint32_t>(&file[0x238], 100);
-    store_le<uint64_t>(&file[0x258], 16 * k_mib);
-    store_le<uint32_t>(&file[0x260], 4 * k_mib);
-    return file + code;
-}
+using test::bzimage;
+using test::k_mib;
 
 struct LinuxLoader : testing::Test {
     test::TemporaryFolder folder;
@@ -121,6 +104,54 @@ TEST_F(LinuxLoader, kernel_without_64_bit_entry_starts_in_protected_mode) {
     EXPECT_TRUE(state->segment[k_cs].default_big());
     EXPECT_EQ(state->segment[k_cs].limit, 0xffff'ffffu);
     EXPECT_EQ(at(state->gpr[k_rsi] + 0x202, 4), "HdrS");
+}
+
+std::string zstd_payload(const std::string& vmlinux) {
+    return test::with_size(test::packed(vmlinux, archive_write_add_filter_zstd), vmlinux.size());
+}
+
+TEST_F(LinuxLoader, packed_kernel_starts_unpacked_at_its_own_entry) {
+    memory->ram_at(16 * k_mib, 4 * k_mib)[4] = std::byte{'!'};  // of an earlier boot
+    const std::string vmlinux = test::elf_image({{16 * k_mib, "CODE", 8}, {18 * k_mib, "DATA", 4}});
+    std::string kernel = test::bzimage_with_payload(zstd_payload(vmlinux));
+    kernel[0x211] = 3;  // KASLR_FLAG
+    const auto state = load(kernel, "INITRD");
+    ASSERT_TRUE(state) << state.error().message;
+    EXPECT_EQ(state->rip, 16 * k_mib);
+    EXPECT_EQ(state->msr.efer, 0x500u);
+    EXPECT_EQ(at(16 * k_mib, 8), std::string("CODE\0\0\0\0", 8));
+    EXPECT_EQ(at(18 * k_mib, 4), "DATA");
+    EXPECT_EQ(param<uint8_t>(0x211, state->gpr[k_rsi]), 1);
+    EXPECT_GE(param<uint32_t>(0x218, state->gpr[k_rsi]), 20 * k_mib);
+}
+
+TEST_F(LinuxLoader, packed_32_bit_kernel_starts_in_protected_mode) {
+    std::string kernel =
+        test::bzimage_with_payload(zstd_payload(test::elf_image({{16 * k_mib, "CODE", 8}}, false)));
+    kernel[0x236] = 0;
+    const auto state = load(kernel);
+    ASSERT_TRUE(state) << state.error().message;
+    EXPECT_EQ(state->rip, 16 * k_mib);
+    EXPECT_EQ(state->cr0 & 0x8000'0001, 1u);
+    EXPECT_EQ(at(16 * k_mib, 4), "CODE");
+}
+
+TEST_F(LinuxLoader, kernel_of_unknown_packing_unpacks_itself) {
+    const auto state = load(test::bzimage_with_payload("no such packing, but a payload"));
+    ASSERT_TRUE(state) << state.error().message;
+    EXPECT_EQ(state->rip, 16 * k_mib + 0x200);
+    EXPECT_EQ(at(16 * k_mib, 36), std::string(32, 'd') + "no s");
+}
+
+TEST_F(LinuxLoader, payload_outside_the_file_unpacks_itself) {
+    for (const uint32_t offset : {0U, 33U, 0xffff'fff0U}) {
+        std::string kernel = test::bzimage_with_payload("payload");
+        store_le(&kernel[0x248], offset);
+        store_le<uint32_t>(&kernel[0x24c], 0xffff'ffff);
+        const auto state = load(kernel);
+        ASSERT_TRUE(state) << state.error().message;
+        EXPECT_EQ(state->rip, 16 * k_mib + 0x200);
+    }
 }
 
 TEST_F(LinuxLoader, files_that_are_no_kernel_are_refused) {
