@@ -12,6 +12,7 @@
 #include "app/ctl/machine_argument.hpp"
 #include "app/ctl/terminal.hpp"
 #include "vmm/base/files.hpp"
+#include "vmm/control/firmware_wrap.hpp"
 
 namespace skep {
 namespace {
@@ -85,15 +86,18 @@ class ConsoleSession {
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
             return Step::go_on;
         }
-        if (got <= 0 || !write_all(STDOUT_FILENO, {buffer.data(), static_cast<size_t>(got)})) {
+        if (got <= 0) {
             return Step::done;
         }
-        return Step::go_on;
+        const std::string_view bytes(buffer.data(), static_cast<size_t>(got));
+        return write_all(STDOUT_FILENO, m_to_terminal ? m_wrap.pass(bytes) : bytes) ? Step::go_on : Step::done;
     }
 
     ControlClient& m_client;
     Fd m_console;
     bool m_is_terminal;
+    const bool m_to_terminal = isatty(STDOUT_FILENO) != 0;  // a pipe gets the guest's own bytes
+    FirmwareWrap m_wrap;
     bool m_input_open = true;
     bool m_client_open = true;
     std::string m_unsent;

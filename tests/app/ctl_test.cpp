@@ -256,7 +256,7 @@ TEST_F(CtlTest, protocol_document_is_printed) { EXPECT_EQ(ctl({"protocol"}).out,
 
 TEST_F(CtlTest, log_shows_why_a_start_failed) {
     ctl({"create", "a", "--set", "notes=refuse"});
-    EXPECT_EQ(ctl({"start", "a"}).error, "skepctl: 'a' could not be started: The kernel '/x' is not a Linux kernel.\n");
+    EXPECT_EQ(ctl({"start", "a"}).error, "skepctl: The kernel '/x' is not a Linux kernel.\n");
     EXPECT_EQ(ctl({"log", "a"}).out, "The kernel '/x' is not a Linux kernel.\n");
 }
 

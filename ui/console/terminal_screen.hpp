@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "ui/console/terminal_cell.hpp"
+#include "vmm/control/firmware_wrap.hpp"
 
 struct VTerm;
 struct VTermScreen;
@@ -126,6 +127,7 @@ class TerminalScreen {
 
     std::unique_ptr<VTerm, void (*)(VTerm*)> m_term;
     VTermScreen* m_screen = nullptr;
+    FirmwareWrap m_wrap;
     Events m_events;
     std::deque<TerminalLine> m_scrollback;
     int m_scrollback_limit;

@@ -25,6 +25,7 @@ QStyle::StandardPixmap sign_of(VmState state) {
         case VmState::broken:
             return QStyle::SP_MessageBoxWarning;
         case VmState::failed:
+        case VmState::refused:
         case VmState::crashed:
             return QStyle::SP_MessageBoxCritical;
         case VmState::off:

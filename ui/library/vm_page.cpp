@@ -166,6 +166,7 @@ void VmPage::build_bars() {
     m_crash_bar->add_button(QStringLiteral("crashDismiss"), tr("Dismiss"), [this] { m_session->dismiss_crash(); });
     m_failed_bar = add("failedBar", MessageLevel::warning);
     m_failed_bar->add_button(QStringLiteral("failedStart"), tr("&Start again"), [this] { m_session->start(); });
+    m_failed_bar->add_button(QStringLiteral("failedSettings"), tr("S&ettings…"), [this] { edit_settings(); });
     m_failed_bar->add_button(QStringLiteral("failedLog"), tr("Show &log"), [this] { show_log(); });
     m_failed_bar->add_button(QStringLiteral("failedDismiss"), tr("Dismiss"), [this] { m_session->dismiss_crash(); });
     m_broken_bar = add("brokenBar", MessageLevel::critical);
@@ -254,9 +255,10 @@ void VmPage::update_bars() {
     const auto show = [](MessageBar* bar, bool on, const QString& title, const QString& text) {
         bar->set_text(on ? title : QString(), text);
     };
-    show(m_crash_bar, state == VmState::crashed, tr("“%1” stopped unexpectedly").arg(name),
-         m_session->reason().isEmpty() ? tr("What the guest had written to its disks is safe.") : m_session->reason());
-    show(m_failed_bar, state == VmState::failed, tr("“%1” ended with an error").arg(name), m_session->reason());
+    show(m_crash_bar, state == VmState::crashed, tr("“%1” stopped unexpectedly").arg(name), m_session->reason());
+    show(m_failed_bar, state == VmState::failed || state == VmState::refused,
+         state == VmState::failed ? tr("“%1” ended with an error").arg(name) : tr("“%1” was not started").arg(name),
+         m_session->reason());
     show(m_broken_bar, state == VmState::broken, tr("The settings of “%1” cannot be read").arg(name),
          m_session->reason());
     const bool previous = m_session->bundle() && m_session->bundle()->has_previous();

@@ -30,6 +30,8 @@ QString state_text(VmState state) {
             return VmSession::tr("Disk full");
         case VmState::failed:
             return VmSession::tr("Failed");
+        case VmState::refused:
+            return VmSession::tr("Not started");
         case VmState::crashed:
             return VmSession::tr("Stopped unexpectedly");
     }
@@ -148,7 +150,7 @@ void VmSession::learn_end() {
     if (!m_spec) {
         return;
     }
-    const QString message = to_qstring(worker.message);
+    const QString message = to_qstring(worker.explanation);
     const int code = worker.exit_code.value_or(0);
     if (worker.life == WorkerLife::crashed) {
         set_state(VmState::crashed, message);
@@ -196,11 +198,9 @@ void VmSession::start() {
                 adopt(std::move(launched->client));
                 return;
             }
-            const QString message = to_qstring(launched.error().message);
             m_was_active = false;
             m_dismissed = true;
-            set_state(VmState::failed, message);
-            emit failed(tr("“%1” was not started").arg(m_name), message);
+            set_state(VmState::refused, to_qstring(launched.error().message));
         });
 }
 

@@ -25,6 +25,7 @@ enum class VmState {
     paused,
     no_space,  // held: the host's disk is full
     failed,    // ended with an error or a triple fault
+    refused,   // could not be started
     crashed,   // the worker stopped unexpectedly
 };
 [[nodiscard]] QString state_text(VmState state);

@@ -74,13 +74,26 @@ std::string describe_exit(const Bundle& bundle, int exit_code, const std::string
     return sentence.empty() ? fmt::format("The machine has ended with code {}.", exit_code) : sentence;
 }
 
+// How the process ended, as far as anybody can know: only its parent learns the signal.
+std::string describe_crash(std::optional<int> signal_number) {
+    if (!signal_number) {
+        return "its process ended without a word";
+    }
+    const std::string signal_text = fmt::format("signal {}, {}", *signal_number, strsignal(*signal_number));
+    if (*signal_number == SIGKILL) {
+        return fmt::format("its process was killed ({}), by hand or because this computer ran out of memory", signal_text);
+    }
+    return fmt::format("its process crashed ({}), which is an error in Skep", signal_text);
+}
+
 WorkerState crashed(const Bundle& bundle, std::optional<int> signal_number) {
     WorkerState state;
     state.life = WorkerLife::crashed;
     state.signal = signal_number;
-    const std::string how = signal_number ? fmt::format(" (signal {}, {})", *signal_number, strsignal(*signal_number)) : "";
-    state.message = fmt::format("'{}' stopped unexpectedly{}. What the guest had flushed to its disks is safe; start it again "
-                                "or look at its log.", bundle.folder_name(), how);
+    state.explanation = fmt::format("{}; what the guest had flushed to its disks is safe, so start it again or look at its log.",
+                                    describe_crash(signal_number));
+    state.message = fmt::format("'{}' stopped unexpectedly: {}", bundle.folder_name(), state.explanation);
+    state.explanation[0] = 'I';
     return state;
 }
 
@@ -89,6 +102,7 @@ WorkerState ended(const Bundle& bundle, int exit_code, const std::string& messag
     state.life = WorkerLife::ended;
     state.exit_code = exit_code;
     state.message = describe_exit(bundle, exit_code, message);
+    state.explanation = state.message;
     return state;
 }
 
@@ -248,7 +262,7 @@ Result<std::optional<ControlClient>> WorkerProcess::try_connect(const std::strin
         return std::optional<ControlClient>(std::move(*client));
     }
     if (const auto state = reap()) {
-        return fail(ErrorKind::io, "'{}' could not be started: {}", m_bundle.folder_name(), state->message);
+        return fail(ErrorKind::io, "{}", state->message);
     }
     const auto not_yet = [](ErrorKind kind) {
         return kind == ErrorKind::not_found || kind == ErrorKind::io || kind == ErrorKind::cancelled;

@@ -37,6 +37,7 @@ struct WorkerState {
     std::optional<int> exit_code;
     std::optional<int> signal;      // when this process was the worker's parent
     std::string message;            // one sentence for the user
+    std::string explanation;        // the same where the machine and its state are named already
 };
 // Never blocks, needs no connection.
 [[nodiscard]] WorkerState worker_state(const Bundle& bundle);

@@ -122,6 +122,7 @@ bool StdioConsole::write_out(std::span<const std::byte> bytes) {
 
 void StdioConsole::run_writer() {
     std::array<std::byte, 16 * 1024> chunk;
+    const bool to_terminal = isatty(m_output_fd) != 0;
     std::unique_lock lock(m_mutex);
     bool open = true;
     while (open) {
@@ -133,7 +134,13 @@ void StdioConsole::run_writer() {
         std::copy_n(m_output.begin(), count, chunk.begin());
         m_output.erase(m_output.begin(), m_output.begin() + static_cast<std::ptrdiff_t>(count));
         lock.unlock();
-        open = write_out(std::span(chunk).first(count));
+        const std::span<const std::byte> bytes = std::span(chunk).first(count);
+        if (to_terminal) {
+            const std::string wrapped = m_wrap.pass({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+            open = write_out(std::as_bytes(std::span(wrapped)));
+        } else {
+            open = write_out(bytes);
+        }
         lock.lock();
     }
     m_output.clear();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "vmm/base/fd.hpp"
+#include "vmm/control/firmware_wrap.hpp"
 
 namespace skep {
 
@@ -22,7 +23,7 @@ class StdioConsole {
     static constexpr size_t k_output_bytes = 64 * 1024 * 1024;  // then the oldest are dropped
     static constexpr size_t k_input_bytes = 64 * 1024;          // then the reader waits
 
-    // The descriptors stay the caller's.
+    // The descriptors stay the caller's. An output that is a terminal wraps long lines also after the firmware.
     StdioConsole(int input, int output);
     ~StdioConsole();  // flushes for at most two seconds
 
@@ -37,6 +38,7 @@ class StdioConsole {
 
     int m_input_fd;
     int m_output_fd;
+    FirmwareWrap m_wrap;  // the writer's
     Fd m_quit;  // eventfd: wakes the threads' polls
     std::mutex m_mutex;
     std::condition_variable m_changed;

@@ -94,6 +94,30 @@ TEST_F(TerminalScreenTest, alternate_screen_leaves_scrollback_alone) {
     EXPECT_EQ(m_screen.line_text(29), "line 29");
 }
 
+// What Debian's SeaBIOS sends first, then a kernel's long line.
+TEST_F(TerminalScreenTest, long_line_after_the_firmware_is_wrapped_not_cut) {
+    m_screen.feed("\x1b" "c\x1b[?7l\x1b[2J\x1b[0mSeaBIOS\r\n" + std::string(100, 'x') + "\r\nnext");
+    EXPECT_EQ(m_screen.line_text(1), QString(80, u'x'));
+    EXPECT_EQ(m_screen.line_text(2), QString(20, u'x'));
+    EXPECT_EQ(m_screen.line_text(3), QStringLiteral("next"));
+    m_screen.resize(50, 24);
+    EXPECT_EQ(m_screen.line_text(1), QString(50, u'x'));
+    EXPECT_EQ(m_screen.line_text(2), QString(50, u'x'));
+}
+
+// The firmware counts on the cursor staying at the right margin until it moves it.
+TEST_F(TerminalScreenTest, firmware_that_fills_a_row_of_80_sees_no_extra_line) {
+    m_screen.feed("\x1b" "c\x1b[?7l" + std::string(80, '-') + "\r\n" + std::string(80, '=') + "\x1b[3;1Hend");
+    EXPECT_EQ(m_screen.line_text(1), QString(80, u'='));
+    EXPECT_EQ(m_screen.line_text(2), QStringLiteral("end"));
+}
+
+TEST_F(TerminalScreenTest, program_that_turns_wrap_off_is_obeyed) {
+    m_screen.feed("\x1b[?7l" + std::string(100, 'x') + "y\r\nnext");
+    EXPECT_EQ(m_screen.line_text(0), QString(79, u'x') + u'y');
+    EXPECT_EQ(m_screen.line_text(1), QStringLiteral("next"));
+}
+
 TEST_F(TerminalScreenTest, resize_keeps_the_text_and_wraps_it_anew) {
     feed_lines(0, 30);
     m_screen.feed("0123456789abcdef");

@@ -99,9 +99,24 @@ TEST_F(LibraryWindowTest, crash_shows_a_card_and_restart_works) {
     ASSERT_TRUE(becomes(VmState::crashed));
     EXPECT_TRUE(get<QWidget>("crashBar", page())->isVisible());
     EXPECT_EQ(get<QLabel>("crashBarTitle", page())->text(), QStringLiteral("“one” stopped unexpectedly"));
+    const QString text = get<QLabel>("crashBarText", page())->text();
+    EXPECT_TRUE(text.startsWith(QStringLiteral("Its process ")) && text.contains(QStringLiteral("start it again")))
+        << text.toStdString();
+    EXPECT_FALSE(text.contains(QStringLiteral("unexpectedly"))) << "said once";
     QTest::mouseClick(get<QPushButton>("crashRestart", page()), Qt::LeftButton);
     EXPECT_TRUE(becomes(VmState::running));
     EXPECT_FALSE(get<QWidget>("crashBar", page())->isVisible());
+}
+
+TEST_F(LibraryWindowTest, refused_start_is_said_once_in_the_page) {
+    make_machine("one", "refuse to start");
+    open();
+    get<QAction>("actionStart", page())->trigger();
+    ASSERT_TRUE(becomes(VmState::refused));
+    EXPECT_EQ(get<QLabel>("failedBarTitle", page())->text(), QStringLiteral("“one” was not started"));
+    EXPECT_EQ(get<QLabel>("failedBarText", page())->text(), QStringLiteral("This test refuses to start."));
+    EXPECT_EQ(m_window->findChild<QMessageBox*>(QStringLiteral("errorDialog")), nullptr);
+    EXPECT_TRUE(get<QPushButton>("failedSettings", page())->isVisible()) << "where it is cured";
 }
 
 TEST_F(LibraryWindowTest, triple_fault_shows_the_workers_sentence) {
