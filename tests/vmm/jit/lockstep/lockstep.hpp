@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Random programs on two engines, and what is done about a difference: the case is made small and printed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "tests/vmm/jit/lockstep/generator.hpp"
+#include "tests/vmm/jit/lockstep/machine.hpp"
+#include "tests/vmm/jit/lockstep/pool.hpp"
+
+namespace skep::lockstep {
+
+struct Totals {
+    uint64_t cases = 0, blocks = 0, events = 0, endless = 0, shutdowns = 0, unassembled = 0;
+};
+
+class Lockstep {
+  public:
+    // Both outlive this.
+    Lockstep(Hypervisor& reference, Hypervisor& other);
+    // The case of that seed on both: the difference, or empty.
+    [[nodiscard]] std::string run_seed(uint64_t seed);
+    [[nodiscard]] std::string run_case(const Case& one);
+    // From new machines: takes out whatever the difference does not need.
+    [[nodiscard]] Case shrink(const Case& one);
+    [[nodiscard]] Case make(uint64_t seed) const { return Generator(seed, m_pool).make(); }
+    [[nodiscard]] const Totals& totals() const { return m_totals; }
+    // After a difference: whatever the engines carry along from earlier cases is gone.
+    void renew();
+    // Cases from `first` on until that many blocks have run or something differs. The report, or empty.
+    [[nodiscard]] std::string run_many(uint64_t first, uint64_t blocks);
+    [[nodiscard]] std::string report(uint64_t seed, const std::string& difference);
+    [[nodiscard]] static std::string describe(const Case& one);
+
+  private:
+    bool differs_anew(const Case& one);
+    Hypervisor& m_reference_engine;
+    Hypervisor& m_other_engine;
+    Pool m_pool;
+    std::unique_ptr<Machine> m_reference, m_other;
+    Totals m_totals;
+};
+
+// The seed of the n-th case of a run.
+[[nodiscard]] uint64_t case_seed(uint64_t first, uint64_t n);
+
+}  // namespace skep::lockstep

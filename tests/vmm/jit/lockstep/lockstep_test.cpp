@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The lock-step harness in CI. SKEP_LOCKSTEP_BLOCKS: how much of it; SKEP_LOCKSTEP_SEED: to repeat a failure.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+
+#include "tests/vmm/jit/lockstep/engines.hpp"
+#include "tests/vmm/jit/lockstep/lockstep.hpp"
+
+namespace skep::lockstep {
+namespace {
+
+uint64_t environment_number(const char* name, uint64_t otherwise) {
+    const char* text = std::getenv(name);
+    return text != nullptr ? std::strtoull(text, nullptr, 0) : otherwise;
+}
+
+std::string run(const char* reference_name, const char* other_name, uint64_t seed, uint64_t blocks) {
+    const auto reference = make_engine(reference_name), other = make_engine(other_name);
+    Lockstep lockstep(*reference, *other);
+    std::string report = lockstep.run_many(seed, blocks);
+    if (report.empty()) {
+        EXPECT_GT(lockstep.totals().events, lockstep.totals().cases) << "programs without events test less than they should";
+    }
+    return report;
+}
+
+// The harness itself: an engine that is stopped and moved all the time is equal, one that is wrong in one bit is not.
+TEST(Lockstep, interpreter_equals_itself_saved_and_loaded_at_every_access) {
+    const uint64_t blocks = environment_number("SKEP_LOCKSTEP_BLOCKS", 40'000);
+    EXPECT_EQ(run("interp", "choppy", environment_number("SKEP_LOCKSTEP_SEED", 1), blocks), "");
+}
+class WrongEngine : public testing::TestWithParam<const char*> {};
+TEST_P(WrongEngine, is_found_out) {
+    const auto reference = make_engine("interp"), other = make_engine(GetParam());
+    Lockstep lockstep(*reference, *other);
+    bool found = false;
+    for (uint64_t n = 0; n < 200 && !found; ++n) {
+        found = !lockstep.run_seed(case_seed(7, n)).empty();
+    }
+    EXPECT_TRUE(found);
+}
+INSTANTIATE_TEST_SUITE_P(Lockstep, WrongEngine, testing::Values("wrong-flag", "wrong-register", "wrong-memory", "wrong-vector"));
+
+}  // namespace
+}  // namespace skep::lockstep

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A guest of one processor on some engine, with page tables, descriptor tables and handlers of its own, into which one
+// case after the other is loaded and run.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tests/vmm/jit/lockstep/assembler.hpp"
+#include "tests/vmm/jit/lockstep/layout.hpp"
+#include "vmm/cpu/vcpu.hpp"
+
+namespace skep::lockstep {
+
+// One program with all that its run depends on.
+struct Case {
+    uint64_t seed = 0;
+    Program program;
+    CpuState start;        // RIP is set when it is assembled
+    uint64_t base = 0;     // one of k_bases
+    bool user = false;     // which window the program runs in
+    bool own_stack = true; // events switch to a stack of their own (IST)
+    uint64_t code_offset = 0;  // of the program in its code pages
+    uint32_t rounds = 1;
+    int32_t budget = 64;
+    unsigned absent_code_page = 0;  // 0: none
+    std::array<std::byte, 2048> round_values{};  // behind Control: registers to begin rounds with
+    unsigned blocks = 0;  // how many it has, for the count
+
+    [[nodiscard]] uint64_t window() const { return base + (user ? k_user_window : k_supervisor_window); }
+    [[nodiscard]] uint64_t code_start() const { return window() + k_code + code_offset; }
+};
+inline constexpr uint64_t k_round_values = 0x100;  // offset in the control page
+
+struct IoEvent {
+    enum class Kind : uint8_t { port_read, port_write, mmio_read, mmio_write, interrupt };
+    Kind kind;
+    uint8_t size;
+    uint64_t address, value;
+    bool operator==(const IoEvent&) const = default;
+};
+
+// Devices that answer the same way every time, and remember.
+class LockstepIo final : public CpuIo {
+  public:
+    uint32_t port_read(uint16_t port, unsigned size) override;
+    void port_write(uint16_t port, unsigned size, uint32_t value) override;
+    uint64_t mmio_read(GuestAddress address, unsigned size) override;
+    void mmio_write(GuestAddress address, unsigned size, uint64_t value) override;
+    bool interrupt_pending() override { return !m_pending.empty(); }
+    uint8_t acknowledge_interrupt() override;
+    uint8_t task_priority() override { return m_cr8; }
+    void set_task_priority(uint8_t cr8) override { m_cr8 = cr8; }
+    std::optional<uint64_t> read_apic_msr(uint32_t) override { return std::nullopt; }
+    bool write_apic_msr(uint32_t, uint64_t) override { return false; }
+    bool is_apic_page(GuestAddress) override { return false; }
+
+    void reset();
+    [[nodiscard]] const std::vector<IoEvent>& events() const { return m_events; }
+    Vcpu* vcpu = nullptr;
+
+  private:
+    void note(IoEvent::Kind kind, uint64_t address, unsigned size, uint64_t value);
+    std::vector<IoEvent> m_events;
+    std::vector<uint8_t> m_pending;
+    uint64_t m_reads = 0;
+    uint8_t m_cr8 = 0;
+};
+
+enum class Ending : uint8_t { halted, shutdown, failed, endless };
+
+class Machine {
+  public:
+    explicit Machine(Hypervisor& hypervisor);
+    ~Machine();
+    Machine(const Machine&) = delete;
+    Machine& operator=(const Machine&) = delete;
+
+    void load(const Case& one, const Assembled& code);
+    Ending run();
+    [[nodiscard]] std::span<const std::byte> ram() const { return m_memory->ram(); }
+    [[nodiscard]] const CpuState& state() const { return m_state; }
+    [[nodiscard]] const LockstepIo& io() const { return m_io; }
+    [[nodiscard]] std::string last_error() const { return m_vcpu->last_error(); }
+
+  private:
+    class Watchdog;
+    void write_tables(const Case& one);
+    void write_control(const Case& one);
+    std::unique_ptr<GuestMemory> m_memory;
+    std::unique_ptr<Vm> m_vm;
+    std::unique_ptr<Vcpu> m_vcpu;
+    std::unique_ptr<Watchdog> m_watchdog;
+    LockstepIo m_io;
+    CpuState m_state;
+};
+
+// The whole CpuState of a guest in 64-bit mode (or its compatibility submode) at the start of a program.
+[[nodiscard]] CpuState initial_state(bool code64, bool user);
+
+}  // namespace skep::lockstep

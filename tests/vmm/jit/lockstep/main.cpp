@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// lockstep [--reference ENGINE] [--other ENGINE] [--seed S] [--blocks N] [--case SEED] [--print]: random programs on two
+// engines; stops at the first difference and prints it, made small.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "tests/vmm/jit/lockstep/engines.hpp"
+#include "tests/vmm/jit/lockstep/lockstep.hpp"
+
+namespace {
+
+using namespace skep::lockstep;
+
+struct Options {
+    std::string reference = "interp", other = "jit";
+    uint64_t seed = 1, blocks = 100'000, one_case = 0;
+    unsigned most_reports = 1;
+    bool print = false;
+};
+
+int run_one(Lockstep& lockstep, const Options& options) {
+    if (options.print) {
+        fmt::print("{}", Lockstep::describe(lockstep.make(options.one_case)));
+    }
+    const std::string difference = lockstep.run_seed(options.one_case);
+    fmt::print("{}\n", difference.empty() ? "equal" : lockstep.report(options.one_case, difference));
+    return difference.empty() ? 0 : 1;
+}
+
+int run_many(Lockstep& lockstep, const Options& options) {
+    const auto start = std::chrono::steady_clock::now();
+    unsigned reports = 0;
+    uint64_t n = 0;
+    for (; lockstep.totals().blocks < options.blocks && reports < options.most_reports; ++n) {
+        const uint64_t seed = case_seed(options.seed, n);
+        const std::string difference = lockstep.run_seed(seed);
+        if (!difference.empty()) {
+            fmt::print("{}\n", lockstep.report(seed, difference));
+            std::fflush(stdout);
+            ++reports;
+        }
+    }
+    const Totals& totals = lockstep.totals();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    fmt::print("{} blocks in {} cases, {} events, {} shutdowns, {} endless, {} too long; {:.1f} s, {:.0f} blocks/s; {} differences\n",
+               totals.blocks, totals.cases, totals.events, totals.shutdowns, totals.endless, totals.unassembled, seconds,
+               static_cast<double>(totals.blocks) / seconds, reports);
+    return reports == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Options options;
+    CLI::App app("Random programs on two engines in lock-step");
+    app.add_option("--reference", options.reference, "engine that is right");
+    app.add_option("--other", options.other, "engine to compare with it");
+    app.add_option("--seed", options.seed, "of the run");
+    app.add_option("--blocks", options.blocks, "basic blocks to run, rounds counted");
+    app.add_option("--case", options.one_case, "only the case of this seed");
+    app.add_option("--reports", options.most_reports, "differences to print before stopping");
+    app.add_flag("--print", options.print, "print the case");
+    CLI11_PARSE(app, argc, argv);
+    const auto reference = make_engine(options.reference), other = make_engine(options.other);
+    if (!reference || !other) {
+        fmt::print(stderr, "no such engine\n");
+        return 2;
+    }
+    Lockstep lockstep(*reference, *other);
+    return options.one_case != 0 ? run_one(lockstep, options) : run_many(lockstep, options);
+}
