@@ -120,7 +120,7 @@ TEST_F(CtlTest, broken_vm_yaml_is_listed_with_its_place) {
     const Json list = json_of({"list"});
     EXPECT_EQ(list[0]["state"], "broken");
     EXPECT_EQ(ctl({"start", "a"}).error,
-              "skepctl: vm.yaml line 2, column 7: Processors must be a whole number between 1 and 32, not 'lots'.\n");
+              "skepctl: '" + (m_folder / "skep/machines/a.skep/vm.yaml").string() + "' line 2, column 7: Processors must be a whole number between 1 and 32, not 'lots'.\n");
 }
 
 TEST_F(CtlTest, set_changes_validates_and_renames) {

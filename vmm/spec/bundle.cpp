@@ -118,9 +118,10 @@ Result<VmSpec> Bundle::load() const {
     if (!text) {
         return tl::unexpected<Error>(text.error());
     }
-    return parse_spec(*text, spec_file().filename().string()).and_then([](VmSpec spec) -> Result<VmSpec> {
+    const std::string place = fmt::format("'{}'", spec_file().string());
+    return parse_spec(*text, place).and_then([&](VmSpec spec) -> Result<VmSpec> {
         if (spec.id.empty()) {
-            return fail(ErrorKind::invalid_input, "vm.yaml has no 'id'; add a line such as 'id: {}'.", make_uuid());
+            return fail(ErrorKind::invalid_input, "{} has no 'id'; add a line such as 'id: {}'.", place, make_uuid());
         }
         return spec;
     });

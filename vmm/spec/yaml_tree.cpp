@@ -53,6 +53,15 @@ class TreeBuilder final : public YAML::EventHandler {
 
     YamlNode take() { return std::move(m_root); }
 
+    // Where the innermost list or group begins that has not ended yet; `fallback` when there is none.
+    [[nodiscard]] YAML::Mark open_place(YAML::Mark fallback) const {
+        if (!m_open.empty()) {
+            fallback.line = m_open.back().node.line - 1;
+            fallback.column = m_open.back().node.column - 1;
+        }
+        return fallback;
+    }
+
   private:
     struct Open {
         YamlNode node;
@@ -131,6 +140,46 @@ tl::unexpected<Error> fail_at(std::string_view file_name, const YAML::Mark& mark
     return fail(ErrorKind::invalid_input, "{} line {}, column {}: {}.", file_name, mark.line + 1, mark.column + 1, what);
 }
 
+// yaml-cpp's complaints (exceptions.h) begin like this; what they mean to somebody who edits the file.
+struct Wording {
+    std::string_view theirs;
+    std::string_view ours;
+};
+constexpr std::array k_wordings{
+    Wording{"end of sequence flow not found", "the list that begins here with '[' is not closed with ']'"},
+    Wording{"end of map flow not found", "the group that begins here with '{' is not closed with '}'"},
+    Wording{"end of sequence not found", "this line does not belong to the list above it; begin it with '- ' or indent it alike"},
+    Wording{"end of map not found", "this line is no 'key: value' line indented like the ones above it"},
+    Wording{"illegal EOF in scalar", "a text that begins with a quotation mark is not closed with one"},
+    Wording{"illegal document indicator in scalar", "a text that begins with a quotation mark is not closed with one"},
+    Wording{"illegal tab when looking for indentation", "a line is indented with a tab; use spaces"},
+    Wording{"illegal flow end", "a ']' or '}' stands here without the bracket that opens it"},
+    Wording{"illegal block entry", "a '- ' cannot stand here; begin a new line with it"},
+    Wording{"illegal map key", "a key cannot stand here; begin a new line with it"},
+    Wording{"illegal map value", "a ':' cannot stand here; put the text around it into double quotes"},
+    Wording{"unknown token", "this character cannot begin a value; put the value into double quotes"},
+    Wording{"illegal character in scalar", "this character cannot stand here; put the value into double quotes"},
+    Wording{"bad character found while scanning hex", "a '\\' is followed by something unknown; write '\\\\' for the character itself"},
+    Wording{"invalid unicode", "a '\\' is followed by something unknown; write '\\\\' for the character itself"},
+    Wording{"unknown escape character", "a '\\' is followed by something unknown; write '\\\\' for the character itself"},
+    Wording{"unexpected character in block scalar", "a '|' or '>' must be the last thing on its line"},
+    Wording{"cannot set zero indentation", "a '|' or '>' must be the last thing on its line"},
+};
+
+std::string_view our_wording(std::string_view theirs) {
+    for (const Wording& wording : k_wordings) {
+        if (theirs.starts_with(wording.theirs)) {
+            return wording.ours;
+        }
+    }
+    for (const std::string_view word : {"anchor", "alias", "tag", "TAG", "YAML"}) {
+        if (theirs.find(word) != std::string_view::npos) {
+            return "'&', '*', '!' and '%' have a meaning of their own here; put the value into double quotes";
+        }
+    }
+    return "this is not written as YAML asks for; look at a machine that works";
+}
+
 bool is_plain_character(char character) {
     const auto letter = static_cast<char>(character | 0x20);
     constexpr std::string_view k_marks = " _./+-=()@~$%";
@@ -164,9 +213,9 @@ Result<YamlNode> parse_yaml(std::string_view text, std::string_view file_name) {
         return fail(ErrorKind::invalid_input, "{}: this is not a text file.", file_name);
     }
     std::istringstream stream{std::string(text)};
+    TreeBuilder builder;
     try {
         YAML::Parser parser(stream);
-        TreeBuilder builder;
         if (!parser.HandleNextDocument(builder)) {
             return YamlNode{};
         }
@@ -178,7 +227,8 @@ Result<YamlNode> parse_yaml(std::string_view text, std::string_view file_name) {
     } catch (const Refused& refused) {
         return fail_at(file_name, refused.mark, refused.what);
     } catch (const YAML::Exception& error) {
-        return fail_at(file_name, error.mark, error.msg);
+        const bool unclosed = error.msg.ends_with("flow not found");
+        return fail_at(file_name, unclosed ? builder.open_place(error.mark) : error.mark, our_wording(error.msg));
     }
 }
 

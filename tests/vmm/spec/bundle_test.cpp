@@ -77,7 +77,7 @@ TEST_F(BundleTest, broken_bundle_is_listed_with_its_error_and_restored) {
     const auto entries = list_bundles();
     ASSERT_EQ(entries.size(), 2u);
     EXPECT_FALSE(entries[0].spec);
-    EXPECT_EQ(entries[0].error.rfind("vm.yaml line ", 0), 0u) << entries[0].error;
+    EXPECT_EQ(entries[0].error, "'" + bundle.spec_file().string() + "' line 1, column 7: the list that begins here with '[' is not closed with ']'.");
     ASSERT_TRUE(bundle.has_previous());
     EXPECT_EQ(bundle.restore_previous().value(), 1u);
     EXPECT_EQ(bundle.load()->memory_mib, 1024u);
