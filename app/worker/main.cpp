@@ -21,6 +21,7 @@ namespace skep {
 namespace {
 
 constexpr int k_error = static_cast<int>(ExitCode::error);
+constexpr uint64_t k_most_log_bytes = 4 << 20;
 
 Result<std::string> read_spec_text(const std::string& file) {
     if (file == "-") {
@@ -109,6 +110,7 @@ Result<WorkerOutcome> run_bundle(const WorkerOptions& options) {
     if (Status recorded = record_start(bundle->folder()); !recorded) {
         return tl::unexpected(recorded.error());
     }
+    limit_log_file(bundle->worker_log(), k_most_log_bytes);
     Result<WorkerOutcome> outcome = run_locked_bundle(*bundle, options);
     const int code = outcome ? outcome->exit_code : k_error;
     const std::string message = outcome ? outcome->message : outcome.error().message;

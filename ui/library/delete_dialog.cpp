@@ -106,7 +106,7 @@ Status move_file(const fs::path& from, const fs::path& to) {
 
 }  // namespace
 
-Result<Deleted> delete_bundle(Bundle bundle, DiskFate fate) {
+Result<Deleted> delete_bundle(Bundle bundle, DiskFate fate, DeleteMode mode) {
     if (bundle.running()) {
         return fail(ErrorKind::in_use, "'{}' is running: turn it off, then delete it.", bundle.folder_name());
     }
@@ -125,7 +125,7 @@ Result<Deleted> delete_bundle(Bundle bundle, DiskFate fate) {
             deleted.kept.emplace_back(file.path, to);
         }
     }
-    auto trashed = bundle.remove(DeleteMode::trash);
+    auto trashed = bundle.remove(mode);
     if (!trashed) {
         for (const auto& [relative, now] : deleted.kept) {
             (void)move_file(now, bundle.folder() / relative);  // the first failure is the one to tell

@@ -32,12 +32,13 @@ class DeleteDialog : public QDialog {
 // What was deleted, for Undo.
 struct Deleted {
     std::string name;
-    std::filesystem::path trashed;
+    std::filesystem::path trashed;  // empty when it was deleted permanently
     std::vector<std::pair<std::filesystem::path, std::filesystem::path>> kept;  // relative in the bundle, now
 };
 
 // Moves kept disks to $XDG_DATA_HOME/skep/disks/<name>/ and the rest to the trash. Blocks on the disk.
-[[nodiscard]] Result<Deleted> delete_bundle(Bundle bundle, DiskFate fate);
+// Kind unsupported, with nothing changed, when there is no trash for it: ask, then delete permanently (no Undo).
+[[nodiscard]] Result<Deleted> delete_bundle(Bundle bundle, DiskFate fate, DeleteMode mode = DeleteMode::trash);
 // Puts everything back where it was. Blocks on the disk.
 [[nodiscard]] Result<Bundle> undo_delete(const Deleted& deleted);
 // True for a file below disks/.

@@ -82,16 +82,20 @@ void LibraryWindow::delete_machine(VmSession* session) {
             auto* dialog = new DeleteDialog(name, found.second, this);
             dialog->setAttribute(Qt::WA_DeleteOnClose);
             connect(dialog, &QDialog::accepted, this,
-                    [this, dialog, bundle = found.first] { do_delete(bundle, dialog->disk_fate()); });
+                    [this, dialog, bundle = found.first] { do_delete(bundle, dialog->disk_fate(), DeleteMode::trash); });
             dialog->open();
         });
 }
 
-void LibraryWindow::do_delete(const Bundle& bundle, DiskFate fate) {
+void LibraryWindow::do_delete(const Bundle& bundle, DiskFate fate, DeleteMode mode) {
     in_background(
-        this, [bundle, fate] { return delete_bundle(bundle, fate); },
-        [this](const Result<Deleted>& deleted) {
+        this, [bundle, fate, mode] { return delete_bundle(bundle, fate, mode); },
+        [this, bundle, fate, mode](const Result<Deleted>& deleted) {
             m_model.rescan();
+            if (!deleted && deleted.error().kind == ErrorKind::unsupported && mode == DeleteMode::trash) {
+                ask_permanently(bundle, fate, to_qstring(deleted.error().message));
+                return;
+            }
             if (!deleted) {
                 show_error(this, tr("The machine was not deleted"), to_qstring(deleted.error().message));
                 return;
@@ -101,8 +105,17 @@ void LibraryWindow::do_delete(const Bundle& bundle, DiskFate fate) {
                 deleted->kept.empty()
                     ? QString()
                     : tr("Its disks are in %1.").arg(to_qstring(deleted->kept.front().second.parent_path().string()));
-            m_undo_bar->set_text(tr("“%1” is in the trash").arg(to_qstring(deleted->name)), kept);
+            const QString name = to_qstring(deleted->name);
+            const bool for_good = deleted->trashed.empty();
+            m_undo_bar->set_text(for_good ? tr("“%1” is deleted").arg(name) : tr("“%1” is in the trash").arg(name), kept);
+            m_undo_bar->findChild<QPushButton*>(QStringLiteral("undoDelete"))->setVisible(!for_good);
         });
+}
+
+void LibraryWindow::ask_permanently(const Bundle& bundle, DiskFate fate, const QString& why) {
+    ask(this, QStringLiteral("confirmPermanently"), tr("Delete “%1” for good?").arg(to_qstring(bundle.folder_name())),
+        why + u'\n' + tr("There is no Undo."), tr("&Delete for good"),
+        [this, bundle, fate] { do_delete(bundle, fate, DeleteMode::permanently); });
 }
 
 void LibraryWindow::undo() {

@@ -61,7 +61,8 @@ class LibraryWindow : public QMainWindow {
     [[nodiscard]] std::vector<VmSession*> selected_sessions() const;
     [[nodiscard]] VmPage* current_page() const;
     void delete_machine(VmSession* session);
-    void do_delete(const Bundle& bundle, DiskFate fate);
+    void do_delete(const Bundle& bundle, DiskFate fate, DeleteMode mode);
+    void ask_permanently(const Bundle& bundle, DiskFate fate, const QString& why);
     void undo();
     void ask_before_closing();
     void close_with(const QString& action);

@@ -7,6 +7,7 @@
 #include <QDir>
 #include <QFileDialog>
 #include <QFileInfo>
+#include <QLabel>
 #include <QPushButton>
 #include <QSettings>
 #include <QStandardPaths>
@@ -14,6 +15,17 @@
 #include "vmm/spec/spec_fields.hpp"
 
 namespace skep::ui {
+
+namespace {
+
+// Qt makes a message box as narrow as its title, and breaks a sentence into a column of single words.
+void widen(QMessageBox& box) {
+    if (auto* text = box.findChild<QLabel*>(QStringLiteral("qt_msgbox_informativelabel"))) {
+        text->setMinimumWidth(box.fontMetrics().averageCharWidth() * 60);
+    }
+}
+
+}  // namespace
 
 void show_error(QWidget* parent, const QString& title, const QString& message, const QString& details) {
     auto* box = new QMessageBox(QMessageBox::Warning, QApplication::applicationDisplayName(), title, QMessageBox::Close,
@@ -33,6 +45,7 @@ void show_error(QWidget* parent, const QString& title, const QString& message, c
         QApplication::clipboard()->setText(QStringList{title, message, details}.join(u'\n').trimmed());
     });
     box->setDefaultButton(QMessageBox::Close);
+    widen(*box);
     box->open();
 }
 
@@ -47,7 +60,8 @@ void ask(QWidget* parent, const QString& object_name, const QString& title, cons
     box->setInformativeText(risk);
     QPushButton* yes = box->addButton(verb, QMessageBox::AcceptRole);
     yes->setObjectName(object_name + QStringLiteral("Yes"));
-    box->setDefaultButton(yes);
+    box->setDefaultButton(QMessageBox::Cancel);  // Enter alone must not lose anything
+    widen(*box);
     QObject::connect(yes, &QPushButton::clicked, box, [then = std::move(then)] { then(); });
     box->open();
 }

@@ -3,13 +3,17 @@
 
 #include <spdlog/spdlog.h>
 #include <spdlog/sinks/stdout_sinks.h>
+#include <unistd.h>
 
 #include <chrono>
+
+#include "vmm/base/log_file.hpp"
 
 namespace skep {
 namespace {
 
 constexpr uint32_t k_lines_per_second = 5;
+std::atomic<LogFileLimit*> g_limit{nullptr};
 
 spdlog::logger& logger() {
     static const std::shared_ptr<spdlog::logger> instance = [] {
@@ -46,6 +50,14 @@ void log_line(LogLevel level, std::string_view text) {
         }
     }
     logger().log(to_spdlog(level), clean);
+    if (LogFileLimit* const limit = g_limit.load(std::memory_order_acquire)) {
+        limit->check();
+    }
+}
+
+void limit_log_file(const std::filesystem::path& file, uint64_t most) {
+    static LogFileLimit limit(file, STDERR_FILENO, most);
+    g_limit.store(&limit, std::memory_order_release);
 }
 
 void set_log_level(LogLevel level) { logger().set_level(to_spdlog(level)); }

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,9 @@ enum class LogLevel { debug, info, warning, error };
 // Any thread. Text is one line; control characters are escaped by the sink.
 void log_line(LogLevel level, std::string_view text);
 void set_log_level(LogLevel level);
+// When standard error is `file`, the file never grows much beyond `most` bytes: then the newer half is kept and the rest
+// forgotten. Otherwise (a terminal, a pipe, another file) nothing happens. Once, before other threads log.
+void limit_log_file(const std::filesystem::path& file, uint64_t most);
 
 template <typename... Args>
 void log_debug(fmt::format_string<Args...> format, Args&&... args) {

@@ -2,9 +2,13 @@
 #include "vmm/spec/trash.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <ctime>
+#include <optional>
 
 #include "vmm/base/fd.hpp"
 #include "vmm/base/files.hpp"
@@ -47,22 +51,85 @@ std::string decode(const std::string& encoded) {
     return path;
 }
 
-std::string trash_info(const fs::path& folder) {
+// `path` is absolute in the home trash, else relative to the file system's top folder.
+std::string trash_info(const fs::path& path) {
     const std::time_t now = std::time(nullptr);
     std::tm local{};
     localtime_r(&now, &local);
     char date[32] = "";
     std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &local);
-    return fmt::format("[Trash Info]\nPath={}\nDeletionDate={}\n", encode(folder.string()), date);
+    return fmt::format("[Trash Info]\nPath={}\nDeletionDate={}\n", encode(path.string()), date);
 }
 
 fs::path info_file(const fs::path& trash, const std::string& name) { return trash / "info" / (name + ".trashinfo"); }
 
+struct Trash {
+    fs::path folder;
+    fs::path top;  // of its file system; empty for the home trash
+};
+
+std::optional<dev_t> device_of(const fs::path& path) {
+    struct stat info{};
+    return stat(path.c_str(), &info) == 0 ? std::optional(info.st_dev) : std::nullopt;
+}
+
+// Of a folder that may not exist yet.
+std::optional<dev_t> device_of_nearest(fs::path path) {
+    while (!device_of(path) && path.has_relative_path()) {
+        path = path.parent_path();
+    }
+    return device_of(path);
+}
+
+// `folder` is canonical: a link on the way would lead to the wrong file system.
+fs::path top_folder(const fs::path& folder) {
+    fs::path top = folder;
+    while (top.has_relative_path() && device_of(top.parent_path()) == device_of(folder)) {
+        top = top.parent_path();
+    }
+    return top;
+}
+
+// An administrator's .Trash must be a real folder with the sticky bit; a user's own one must be that user's.
+bool is_shared_trash(const fs::path& folder) {
+    struct stat info{};
+    return lstat(folder.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && (info.st_mode & S_ISVTX) != 0;
+}
+
+bool make_own_folder(const fs::path& folder) {
+    struct stat info{};
+    return (::mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) && lstat(folder.c_str(), &info) == 0 &&
+           S_ISDIR(info.st_mode) && info.st_uid == getuid();
+}
+
+Result<Trash> trash_of(const fs::path& folder) {
+    const fs::path home = data_home() / "Trash";
+    if (device_of_nearest(home) == device_of(folder)) {
+        return Trash{home, {}};
+    }
+    std::error_code ignored;
+    const fs::path top = top_folder(fs::canonical(folder, ignored));
+    const std::string uid = std::to_string(getuid());
+    for (const fs::path& own : {top / ".Trash" / uid, top / (".Trash-" + uid)}) {
+        const bool shared = own.parent_path() != top;
+        if ((!shared || is_shared_trash(own.parent_path())) && make_own_folder(own)) {
+            return Trash{own, top};
+        }
+    }
+    return fail(ErrorKind::unsupported, "'{}' is on a file system without a trash ('{}'); delete it permanently instead.",
+                folder.string(), top.string());
+}
+
 }  // namespace
 
 Result<fs::path> move_to_trash(const fs::path& folder) {
-    const fs::path trash = data_home() / "Trash";
+    const Result<Trash> found = trash_of(folder);
+    if (!found) {
+        return tl::unexpected<Error>(found.error());
+    }
+    const fs::path& trash = found->folder;
     std::error_code error;
+    const fs::path named = found->top.empty() ? folder : fs::canonical(folder, error).lexically_relative(found->top);
     fs::create_directories(trash / "files", error);
     fs::create_directories(trash / "info", error);
     // The info file is made first and exclusively: its name is the reservation.
@@ -74,8 +141,9 @@ Result<fs::path> move_to_trash(const fs::path& folder) {
         if (!fd && errno == EEXIST) {
             continue;
         }
-        if (!fd || !write_all(fd.get(), trash_info(folder))) {
-            return fail_errno(errno, fmt::format("Cannot use the trash '{}'; delete permanently instead", trash.string()));
+        if (!fd || !write_all(fd.get(), trash_info(named))) {
+            return fail(ErrorKind::unsupported, "The trash '{}' cannot be used: {}; delete '{}' permanently instead.",
+                        trash.string(), std::strerror(errno), folder.string());
         }
         const fs::path target = trash / "files" / name;
         if (fs::exists(target, error)) {
@@ -85,7 +153,7 @@ Result<fs::path> move_to_trash(const fs::path& folder) {
         fs::rename(folder, target, error);
         if (error) {
             ::unlink(info.c_str());
-            return fail(ErrorKind::unsupported, "Cannot move '{}' to the trash: {}; delete it permanently instead.",
+            return fail(ErrorKind::unsupported, "'{}' cannot be moved to the trash: {}; delete it permanently instead.",
                         folder.string(), error.message());
         }
         return target;
@@ -94,15 +162,18 @@ Result<fs::path> move_to_trash(const fs::path& folder) {
 }
 
 Result<fs::path> take_from_trash(const fs::path& trashed) {
-    const fs::path info = info_file(trashed.parent_path().parent_path(), trashed.filename().string());
+    const fs::path trash = trashed.parent_path().parent_path();
+    const fs::path info = info_file(trash, trashed.filename().string());
     const auto text = read_small_file(info, k_max_info_bytes);
     const size_t key = text ? text->find("\nPath=") : std::string::npos;
     if (key == std::string::npos) {
         return fail(ErrorKind::not_found, "'{}' is not in the trash any more.", trashed.filename().string());
     }
     const size_t start = key + 6;
-    const fs::path origin = decode(text->substr(start, text->find('\n', start) - start));
+    // "/" replaces what is before it: a relative path counts from the top folder, which holds the trash.
     std::error_code error;
+    const fs::path origin =
+        top_folder(fs::canonical(trash, error)) / decode(text->substr(start, text->find('\n', start) - start));
     if (fs::exists(origin, error)) {
         return fail(ErrorKind::in_use, "'{}' exists again; rename it before taking the old one out of the trash.", origin.string());
     }

@@ -179,6 +179,29 @@ TEST_F(LibraryWindowTest, delete_lists_files_with_sizes_and_undo_brings_it_back)
     EXPECT_TRUE(std::filesystem::exists(m_root / "one.skep/disks/disk0.img"));
 }
 
+TEST_F(LibraryWindowTest, delete_without_a_trash_asks_before_it_deletes_for_good) {
+    make_machine("one");
+    open();
+    QFile trash(QString::fromStdString((m_root.parent_path().parent_path() / "Trash").string()));
+    ASSERT_TRUE(trash.open(QIODevice::WriteOnly)) << "a file where the folder should be";
+    trash.close();
+    emit page()->delete_requested();
+    ASSERT_TRUE(wait_for([&] { return m_window->findChild<DeleteDialog*>() != nullptr; }));
+    QTest::mouseClick(get<QPushButton>("confirmDelete", m_window->findChild<DeleteDialog*>()), Qt::LeftButton);
+    QMessageBox* question = nullptr;
+    ASSERT_TRUE(wait_for([&] {
+        return (question = m_window->findChild<QMessageBox*>(QStringLiteral("confirmPermanently"))) != nullptr;
+    }));
+    EXPECT_TRUE(question->informativeText().contains(QStringLiteral("permanently"))) << question->informativeText().toStdString();
+    EXPECT_TRUE(std::filesystem::exists(m_root / "one.skep/vm.yaml"));
+    QTest::mouseClick(get<QPushButton>("confirmPermanentlyYes", question), Qt::LeftButton);
+    ASSERT_TRUE(wait_for([&] { return m_window->model().rowCount() == 0; }));
+    EXPECT_FALSE(std::filesystem::exists(m_root / "one.skep"));
+    ASSERT_TRUE(wait_for([&] { return get<QWidget>("undoBar")->isVisible(); }));
+    EXPECT_FALSE(get<QPushButton>("undoDelete")->isVisible()) << "there is nothing to undo";
+    trash.remove();
+}
+
 TEST_F(LibraryWindowTest, delete_keeping_disks_moves_them_out_and_undo_moves_them_in) {
     const Bundle bundle = make_machine("one");
     VmSpec spec = *bundle.load();

@@ -193,6 +193,62 @@ TEST_F(BundleTest, second_trashed_bundle_of_a_name_keeps_the_first) {
     EXPECT_EQ(make("a").remove(DeleteMode::trash).value(), m_home / "Trash/files/a 2.skep");
 }
 
+// A library on another file system than the home folder: /dev/shm is one on every Linux, and every user may write there.
+class OtherFileSystemTest : public BundleTest {
+  protected:
+    void SetUp() override {
+        std::error_code error;
+        const auto space_here = std::filesystem::space(m_home.path(), error);
+        const auto space_there = std::filesystem::space("/dev/shm", error);
+        if (error || space_here.capacity == space_there.capacity) {
+            GTEST_SKIP() << "/dev/shm is not another file system than that of temporary files";
+        }
+        m_had_trash = std::filesystem::exists(m_trash);
+        std::string name = "/dev/shm/skep-test-XXXXXX";
+        m_root = mkdtemp(name.data());
+    }
+    void TearDown() override {
+        std::error_code ignored;
+        if (m_root.string().starts_with("/dev/shm/")) {
+            std::filesystem::remove_all(m_root, ignored);
+        }
+        if (!m_had_trash) {
+            std::filesystem::remove_all(m_trash, ignored);
+        }
+    }
+    std::filesystem::path m_trash = "/dev/shm/.Trash-" + std::to_string(getuid());
+    bool m_had_trash = true;
+};
+
+TEST_F(OtherFileSystemTest, trash_of_that_file_system_is_used_and_left_again) {
+    Bundle bundle = make("a");
+    const std::filesystem::path folder = bundle.folder();
+    const auto trashed = bundle.remove(DeleteMode::trash);
+    ASSERT_TRUE(trashed) << trashed.error().message;
+    EXPECT_EQ(trashed->parent_path(), m_trash / "files");
+    EXPECT_FALSE(std::filesystem::exists(folder));
+    const auto info = read_small_file(m_trash / "info" / (trashed->filename().string() + ".trashinfo"), 1000);
+    ASSERT_TRUE(info);
+    EXPECT_NE(info->find("\nPath=" + m_root.filename().string() + "/a.skep\n"), std::string::npos) << *info;
+    const auto back = restore_from_trash(*trashed);
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_EQ(back->folder(), folder);
+}
+
+TEST_F(OtherFileSystemTest, without_a_trash_it_is_told_and_nothing_has_changed) {
+    if (m_had_trash) {
+        GTEST_SKIP() << m_trash << " is there already";
+    }
+    ASSERT_TRUE(replace_file(m_trash, "in the way"));
+    Bundle bundle = make("a");
+    const auto trashed = bundle.remove(DeleteMode::trash);
+    ASSERT_FALSE(trashed);
+    EXPECT_EQ(trashed.error().kind, ErrorKind::unsupported);
+    EXPECT_EQ(trashed.error().message, "'" + bundle.folder().string() +
+                                           "' is on a file system without a trash ('/dev/shm'); delete it permanently instead.");
+    EXPECT_TRUE(bundle.load());
+}
+
 TEST_F(BundleTest, disks_are_sparse_and_listed) {
     const Bundle bundle = make("a");
     VmSpec spec = bundle.load().value();
