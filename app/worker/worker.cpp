@@ -154,9 +154,11 @@ void Worker::on_machine_event(const MachineEvent& event) {
             }
             break;
         case MachineEvent::Kind::triple_fault:
+            log_warning("the guest crashed: a triple fault on {}", event.detail);
             finish(code_of(ExitCode::triple_fault), fmt::format("The guest crashed: a triple fault on {}.", event.detail));
             break;
         case MachineEvent::Kind::cpu_failed:
+            log_error("the processor could not go on: {}", event.detail);
             finish(code_of(ExitCode::error), fmt::format("The processor could not go on: {}", event.detail));
             break;
         case MachineEvent::Kind::no_space: on_no_space({}, event.detail); break;

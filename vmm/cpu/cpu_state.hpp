@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 namespace skep {
 
@@ -65,6 +66,9 @@ struct CpuState {
     bool interrupt_shadow_sti = false;
     bool interrupt_shadow_movss = false;
     bool nmi_blocked = false;
+    bool nmi_pending = false;  // arrived, not yet delivered
+    // A vector taken out of the interrupt controller but not yet delivered: it comes before the next instruction.
+    std::optional<uint8_t> queued_interrupt;
 };
 
 // State after power-up or RESET (SDM 3A, table 9-1): CS base 0xffff0000, RIP 0xfff0, family/model in EDX.

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "vmm/cpu/cpu_state.hpp"
 #include "vmm/cpu/vcpu.hpp"
@@ -135,6 +136,7 @@ class Core {
     // Set by STI / MOV SS / POP SS; the run loop clears both after the next instruction.
     bool shadow_sti = false, shadow_movss = false;
     bool nmi_blocked = false, nmi_pending = false;
+    std::optional<uint8_t> queued_interrupt;  // out of the controller, not yet delivered (from another back end)
     // DR6 bits of debug traps that the last instruction earned (BS by the run loop, B0-B3 by the memory path);
     // poll_events() delivers them.
     uint64_t pending_debug = 0;

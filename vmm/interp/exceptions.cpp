@@ -398,6 +398,12 @@ bool poll_events(Core& core) {
     if (!core.interrupt_maybe || !accepts) {
         return false;
     }
+    if (core.queued_interrupt) {
+        const uint8_t vector = *core.queued_interrupt;
+        core.queued_interrupt.reset();
+        deliver_interrupt(core, vector);
+        return true;
+    }
     if (!core.io->interrupt_pending()) {
         core.interrupt_maybe = false;
         return false;

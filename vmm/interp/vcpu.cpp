@@ -359,6 +359,8 @@ void load_state(Core& core, const CpuState& state) {
     core.shadow_sti = state.interrupt_shadow_sti;
     core.shadow_movss = state.interrupt_shadow_movss;
     core.nmi_blocked = state.nmi_blocked;
+    core.nmi_pending = state.nmi_pending;
+    core.queued_interrupt = state.queued_interrupt;
     core.pending_debug = 0;
     core.interrupt_maybe = true;
     state_loaded(core);
@@ -387,6 +389,8 @@ void store_state(const Core& core, CpuState& state) {
     state.interrupt_shadow_sti = core.shadow_sti;
     state.interrupt_shadow_movss = core.shadow_movss;
     state.nmi_blocked = core.nmi_blocked;
+    state.nmi_pending = core.nmi_pending;
+    state.queued_interrupt = core.queued_interrupt;
 }
 
 }  // namespace skep::interp

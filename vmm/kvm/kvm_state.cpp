@@ -191,6 +191,11 @@ Status save_events(int vcpu, CpuState& state) {
         return tl::unexpected(got.error());
     }
     state.nmi_blocked = events.nmi.masked != 0;
+    state.nmi_pending = events.nmi.pending != 0 || events.nmi.injected != 0;
+    state.queued_interrupt.reset();
+    if (events.interrupt.injected != 0 && events.interrupt.soft == 0) {  // a soft one comes again from its instruction
+        state.queued_interrupt = events.interrupt.nr;
+    }
     state.interrupt_shadow_sti = (events.interrupt.shadow & KVM_X86_SHADOW_INT_STI) != 0;
     state.interrupt_shadow_movss = (events.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS) != 0;
     return {};
@@ -198,8 +203,11 @@ Status save_events(int vcpu, CpuState& state) {
 
 Status load_events(int vcpu, const CpuState& state) {
     kvm_vcpu_events events{};
-    events.flags = KVM_VCPUEVENT_VALID_SHADOW;
+    events.flags = KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
     events.nmi.masked = state.nmi_blocked ? 1 : 0;
+    events.nmi.pending = state.nmi_pending ? 1 : 0;
+    events.interrupt.injected = state.queued_interrupt ? 1 : 0;
+    events.interrupt.nr = state.queued_interrupt.value_or(0);
     events.interrupt.shadow = static_cast<uint8_t>((state.interrupt_shadow_sti ? KVM_X86_SHADOW_INT_STI : 0) |
                                                    (state.interrupt_shadow_movss ? KVM_X86_SHADOW_INT_MOV_SS : 0));
     if (auto set = SKEP_KVM_CALL(vcpu, KVM_SET_VCPU_EVENTS, &events); !set) {
@@ -209,6 +217,22 @@ Status load_events(int vcpu, const CpuState& state) {
 }
 
 }  // namespace
+
+Status set_apic_base(int vcpu, uint64_t value) {
+    kvm_sregs system{};
+    if (auto got = SKEP_KVM_CALL(vcpu, KVM_GET_SREGS, &system); !got) {
+        return tl::unexpected(got.error());
+    }
+    if (system.apic_base == value) {
+        return {};
+    }
+    system.apic_base = value;
+    std::memset(system.interrupt_bitmap, 0, sizeof system.interrupt_bitmap);
+    if (auto set = SKEP_KVM_CALL(vcpu, KVM_SET_SREGS, &system); !set) {
+        return tl::unexpected(set.error());
+    }
+    return {};
+}
 
 Status save_state(int vcpu, CpuState& state) {
     kvm_regs registers{};

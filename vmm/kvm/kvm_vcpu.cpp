@@ -57,13 +57,16 @@ uint64_t KvmVcpu::tsc_hz() const {
     return khz && *khz > 0 ? static_cast<uint64_t>(*khz) * 1000 : 1'000'000'000;
 }
 
+// Read by the kernel when KVM_RUN begins; written by kick() on any thread.
+void KvmVcpu::set_immediate_exit(uint8_t value) { std::atomic_ref(m_run->immediate_exit).store(value); }
+
 void KvmVcpu::kick(KickReason reason) {
     const std::lock_guard lock(m_thread_mutex);
     if (reason == KickReason::leave) {
         m_leave = true;
     }
     if (m_run != nullptr) {
-        m_run->immediate_exit = 1;
+        set_immediate_exit(1);
     }
     if (m_running && !pthread_equal(m_thread, pthread_self())) {
         pthread_kill(m_thread, kick_signal());
@@ -77,18 +80,64 @@ void KvmVcpu::inject_nmi() {
     m_halted = false;
 }
 
-void KvmVcpu::prepare_interrupt(CpuIo& io) {
-    m_run->cr8 = io.task_priority();
-    const bool pending = io.interrupt_pending();
-    if (pending && m_run->ready_for_interrupt_injection != 0 && m_run->if_flag != 0) {
-        kvm_interrupt interrupt{};
-        interrupt.irq = io.acknowledge_interrupt();
-        if (auto sent = SKEP_KVM_CALL(m_fd.get(), KVM_INTERRUPT, &interrupt); !sent) {
-            log_warning("{}", sent.error().message);
-        }
-        m_halted = false;
+// Between two instructions only: with an access still open the guest is not at such a place (api.rst, 5, KVM_EXIT_IO).
+void KvmVcpu::inject_interrupt(CpuIo& io) {
+    if (m_run->ready_for_interrupt_injection == 0 || m_run->if_flag == 0 || !io.interrupt_pending()) {
+        return;
     }
+    kvm_interrupt interrupt{};
+    interrupt.irq = io.acknowledge_interrupt();
+    if (auto sent = SKEP_KVM_CALL(m_fd.get(), KVM_INTERRUPT, &interrupt); !sent) {
+        log_warning("{}", sent.error().message);
+    }
+    m_halted = false;
+}
+
+// One KVM_RUN. It first finishes the access that is open; then, unless an immediate exit is asked for, the guest runs.
+KvmVcpu::Step KvmVcpu::enter(CpuIo& io) {
+    m_run->cr8 = io.task_priority();  // before every entry: the kernel takes it over, and the guest may have written TPR
     m_run->request_interrupt_window = io.interrupt_pending() ? 1 : 0;
+    const int status = ioctl(m_fd.get(), KVM_RUN, 0UL);
+    const int error = errno;
+    m_access_open = false;
+    synchronise_apic(io);
+    if (status >= 0) {
+        return handle_exit(io);
+    }
+    if (error == EINTR || error == EAGAIN) {
+        return Step::go_on;
+    }
+    m_error = fmt::format("The kernel's KVM refused to run the guest: {}", std::strerror(error));
+    return Step::failed;
+}
+
+RunExit KvmVcpu::run_until_exit(CpuIo& io) {
+    bool leaving = false;
+    while (true) {
+        set_immediate_exit(0);
+        leaving = m_leave.exchange(false) || leaving;  // in this order: a kick in between is seen here or by KVM_RUN
+        if (m_access_open) {
+            const bool interrupt = m_run->if_flag != 0 && io.interrupt_pending();
+            if (leaving || interrupt) {
+                set_immediate_exit(1);  // no further than to the end of the instruction
+            }
+        } else if (leaving) {
+            return RunExit::kicked;
+        } else {
+            inject_interrupt(io);
+            if (m_halted) {
+                return RunExit::halted;
+            }
+        }
+        const Step step = enter(io);
+        if (step == Step::shutdown) {
+            return RunExit::shutdown;
+        }
+        if (step == Step::failed) {
+            return RunExit::failed;
+        }
+        m_halted = step == Step::halted;
+    }
 }
 
 RunExit KvmVcpu::run(CpuIo& io) {
@@ -97,54 +146,25 @@ RunExit KvmVcpu::run(CpuIo& io) {
         m_thread = pthread_self();
         m_running = true;
     }
-    RunExit result = RunExit::kicked;
-    while (true) {
-        if (m_leave.exchange(false)) {
-            complete_access();
-            break;
-        }
-        m_run->immediate_exit = 0;
-        if (m_leave) {  // a kick between the two lines above
-            continue;
-        }
-        if (!m_access_open) {
-            prepare_interrupt(io);
-            if (m_halted) {
-                result = RunExit::halted;
-                break;
-            }
-        }
-        m_access_open = false;
-        const int status = ioctl(m_fd.get(), KVM_RUN, 0UL);
-        synchronise_apic(io);
-        if (status < 0) {
-            if (errno == EINTR || errno == EAGAIN) {
-                continue;
-            }
-            m_error = fmt::format("The kernel's KVM refused to run the guest: {}", std::strerror(errno));
-            result = RunExit::failed;
-            break;
-        }
-        const Step step = handle_exit(io);
-        if (step == Step::shutdown || step == Step::failed) {
-            result = step == Step::shutdown ? RunExit::shutdown : RunExit::failed;
-            break;
-        }
-        m_halted = step == Step::halted;
-    }
+    adopt_apic_base(io);
+    const RunExit result = run_until_exit(io);
     const std::lock_guard lock(m_thread_mutex);
     m_running = false;
     return result;
 }
 
-// Lets KVM write back the result of the last access, without running the guest any further.
-void KvmVcpu::complete_access() {
-    if (m_access_open) {
-        m_access_open = false;
-        m_run->immediate_exit = 1;
-        [[maybe_unused]] const int interrupted = ioctl(m_fd.get(), KVM_RUN, 0UL);
+// After load() the machine's APIC knows where it is, the kernel not yet.
+void KvmVcpu::adopt_apic_base(CpuIo& io) {
+    if (m_apic_base_known) {
+        return;
     }
-    m_run->immediate_exit = 0;
+    m_apic_base_known = true;
+    if (const auto base = io.read_apic_msr(k_msr_apic_base); base) {
+        m_apic_base = *base;
+        if (Status set = set_apic_base(m_fd.get(), *base); !set) {
+            log_warning("{}", set.error().message);
+        }
+    }
 }
 
 void KvmVcpu::synchronise_apic(CpuIo& io) {
@@ -168,7 +188,8 @@ KvmVcpu::Step KvmVcpu::handle_exit(CpuIo& io) {
         case KVM_EXIT_SET_TPR: return Step::go_on;
         case KVM_EXIT_SHUTDOWN: return Step::shutdown;
         case KVM_EXIT_INTERNAL_ERROR:
-            m_error = fmt::format("KVM could not emulate an instruction (internal error {}).", m_run->internal.suberror);
+            m_error = fmt::format("KVM could not emulate an instruction (internal error {}); choose the software CPU for this machine.",
+                                  m_run->internal.suberror);
             return Step::failed;
         case KVM_EXIT_FAIL_ENTRY:
             m_error = fmt::format("KVM could not enter the guest (hardware reason {:#x}).",
@@ -222,7 +243,7 @@ void KvmVcpu::load(const CpuState& state) {
     }
     m_halted = state.activity == Activity::halted;
     m_access_open = false;
-    m_apic_base = 0;
+    m_apic_base_known = false;
 }
 
 }  // namespace skep::kvm

@@ -34,12 +34,15 @@ class KvmVcpu final : public Vcpu {
   private:
     enum class Step { go_on, halted, shutdown, failed };
 
-    void prepare_interrupt(CpuIo& io);
+    [[nodiscard]] RunExit run_until_exit(CpuIo& io);
+    [[nodiscard]] Step enter(CpuIo& io);
+    void inject_interrupt(CpuIo& io);
+    void set_immediate_exit(uint8_t value);
+    void adopt_apic_base(CpuIo& io);
     [[nodiscard]] Step handle_exit(CpuIo& io);
     void handle_port(CpuIo& io);
     void handle_mmio(CpuIo& io);
     void synchronise_apic(CpuIo& io);
-    void complete_access();
 
     Fd m_fd;
     const size_t m_run_size;
@@ -47,6 +50,7 @@ class KvmVcpu final : public Vcpu {
     bool m_access_open = false;    // a port or MMIO access is finished only by the next KVM_RUN
     bool m_halted = false;
     uint64_t m_apic_base = 0;
+    bool m_apic_base_known = false;
     std::atomic<bool> m_leave{false};
     std::mutex m_thread_mutex;     // guards m_thread and m_running against kick()
     pthread_t m_thread{};

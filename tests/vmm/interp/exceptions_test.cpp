@@ -162,6 +162,18 @@ TEST(Events, interrupt_wakes_halt_and_returns_behind_it) {
     EXPECT_EQ(bench.frame(0), SystemBench::k_code + 1);
 }
 
+TEST(Events, queued_interrupt_of_a_loaded_state_comes_first_and_once) {
+    SystemBench bench(CpuMode::long64);
+    bench.state.rflags |= k_flag_if;
+    bench.state.queued_interrupt = 0x41;
+    bench.io.vectors = {0x51};
+    bench.run({0x90});
+    ASSERT_TRUE(bench.halted_in(0x41));
+    EXPECT_EQ(bench.frame(0), SystemBench::k_code);
+    EXPECT_FALSE(bench.state.queued_interrupt);
+    EXPECT_EQ(bench.io.vectors.size(), 1U);
+}
+
 TEST(Events, nmi_stays_pending_until_iret) {
     SystemBench bench(CpuMode::long64);
     bench.state.nmi_blocked = true;

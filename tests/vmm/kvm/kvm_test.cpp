@@ -31,10 +31,13 @@ class RecordingIo final : public CpuIo {
         pending = false;
         return 0x20;
     }
-    uint8_t task_priority() override { return 0; }
-    void set_task_priority(uint8_t) override {}
-    std::optional<uint64_t> read_apic_msr(uint32_t) override { return 0; }
-    bool write_apic_msr(uint32_t, uint64_t) override { return true; }
+    uint8_t task_priority() override { return priority; }
+    void set_task_priority(uint8_t cr8) override { priority = cr8; }
+    std::optional<uint64_t> read_apic_msr(uint32_t) override { return apic_base; }
+    bool write_apic_msr(uint32_t, uint64_t value) override {
+        apic_base = value;
+        return true;
+    }
     bool is_apic_page(GuestAddress) override { return false; }
 
     std::vector<std::pair<uint16_t, unsigned>> reads;
@@ -42,6 +45,8 @@ class RecordingIo final : public CpuIo {
     std::vector<std::pair<GuestAddress, uint64_t>> mmio_writes;
     std::function<void()> on_write;
     bool pending = false;
+    uint8_t priority = 0;
+    uint64_t apic_base = 0xfee0'0900;
 };
 
 // Real mode at 0000:1000.
@@ -132,6 +137,71 @@ TEST_F(KvmTest, pending_interrupt_is_delivered_through_the_vector_table) {
     ASSERT_EQ(m_io.writes.size(), 1U);
     EXPECT_EQ(m_io.writes[0].first, 0x81);
     EXPECT_FALSE(m_io.pending);
+}
+
+TEST_F(KvmTest, interrupt_raised_by_the_guests_own_access_comes_before_its_next_instruction) {
+    CpuState state = real_mode({0xe6, 0x80, 0x41, 0x41, 0xe6, 0x82, 0xf4});  // out 0x80,al; inc cx; inc cx; out 0x82,al; hlt
+    state.rflags |= 0x200;
+    const std::vector<uint8_t> handler{0x89, 0xc8, 0xe7, 0x81, 0xfa, 0xf4};  // mov ax,cx; out 0x81,ax; cli; hlt
+    ASSERT_TRUE(m_memory->write_value<uint32_t>(0x20 * 4, 0x2000));
+    ASSERT_TRUE(m_memory->write(0x2000, handler.data(), handler.size()));
+    m_vcpu->load(state);
+    m_io.on_write = [&] {
+        if (m_io.writes.size() == 1) {
+            m_io.pending = true;
+            m_vcpu->kick(KickReason::interrupt);
+        }
+    };
+    EXPECT_EQ(m_vcpu->run(m_io), RunExit::halted);
+    ASSERT_EQ(m_io.writes.size(), 2U);
+    EXPECT_EQ(m_io.writes[1], (std::pair<uint16_t, uint32_t>(0x81, 0)));
+}
+
+TEST_F(KvmTest, interrupt_while_masked_waits_for_sti) {
+    CpuState state = real_mode({0xe6, 0x80, 0xe6, 0x82, 0xfb, 0x90, 0xf4});  // out 0x80,al; out 0x82,al; sti; nop; hlt
+    const std::vector<uint8_t> handler{0xe6, 0x81, 0xfa, 0xf4};
+    ASSERT_TRUE(m_memory->write_value<uint32_t>(0x20 * 4, 0x2000));
+    ASSERT_TRUE(m_memory->write(0x2000, handler.data(), handler.size()));
+    m_vcpu->load(state);
+    m_io.on_write = [&] { m_io.pending = m_io.writes.size() == 1 || m_io.pending; };
+    EXPECT_EQ(m_vcpu->run(m_io), RunExit::halted);
+    ASSERT_EQ(m_io.writes.size(), 3U);
+    EXPECT_EQ(m_io.writes[1].first, 0x82);
+    EXPECT_EQ(m_io.writes[2].first, 0x81);
+}
+
+TEST_F(KvmTest, task_priority_set_by_the_machine_inside_an_access_stays) {
+    m_vcpu->load(real_mode({0xe6, 0x80, 0xe6, 0x80, 0xf4}));  // out 0x80,al; out 0x80,al; hlt
+    m_io.on_write = [&] { m_io.priority = 6; };
+    EXPECT_EQ(m_vcpu->run(m_io), RunExit::halted);
+    EXPECT_EQ(m_io.priority, 6);
+}
+
+TEST_F(KvmTest, apic_base_of_the_machine_wins_after_load) {
+    m_io.apic_base = 0xfee0'0100;  // disabled
+    m_vcpu->load(real_mode({0xf4}));
+    EXPECT_EQ(m_vcpu->run(m_io), RunExit::halted);
+    EXPECT_EQ(m_io.apic_base, 0xfee0'0100U);
+    m_io.apic_base = 0xfee0'0900;
+    m_vcpu->load(real_mode({0xf4}));
+    EXPECT_EQ(m_vcpu->run(m_io), RunExit::halted);
+    EXPECT_EQ(m_io.apic_base, 0xfee0'0900U);
+}
+
+TEST_F(KvmTest, queued_interrupt_and_nmi_survive_save_and_load) {
+    CpuState state = real_mode({0x90, 0xf4});
+    state.rflags |= 0x200;
+    state.queued_interrupt = 0x33;
+    state.nmi_pending = true;
+    m_vcpu->load(state);
+    CpuState saved;
+    m_vcpu->save(saved);
+    EXPECT_EQ(saved.queued_interrupt, 0x33);
+    EXPECT_TRUE(saved.nmi_pending);
+    m_vcpu->load(real_mode({0x90, 0xf4}));
+    m_vcpu->save(saved);
+    EXPECT_FALSE(saved.queued_interrupt);
+    EXPECT_FALSE(saved.nmi_pending);
 }
 
 TEST_F(KvmTest, kick_before_run_leaves_at_once) {
