@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <optional>
@@ -21,8 +22,11 @@ enum class Step { go_on, done };
 
 class ConsoleSession {
   public:
-    ConsoleSession(ControlClient& client, Fd console, bool is_terminal)
-        : m_client(client), m_console(std::move(console)), m_is_terminal(is_terminal) {}
+    ConsoleSession(ControlClient& client, ConsoleLink link, bool is_terminal)
+        : m_client(client),
+          m_console(std::move(link.socket)),
+          m_history_left(link.history_bytes),
+          m_is_terminal(is_terminal) {}
 
     // Until the machine ends, the user leaves, or a signal comes.
     int run() {
@@ -53,10 +57,11 @@ class ConsoleSession {
         }
     }
 
-    // The kept history: what comes before a quiet tenth of a second.
+    // What was printed before. It ends early only when the guest printed so much since then that the oldest is gone.
     void print_history() {
+        constexpr int k_patience_ms = 1000;
         pollfd waiting{m_console.get(), POLLIN, 0};
-        while (poll(&waiting, 1, 100) > 0 && copy_output() == Step::go_on) {
+        while (m_history_left > 0 && poll(&waiting, 1, k_patience_ms) > 0 && copy_output(m_history_left) == Step::go_on) {
         }
     }
 
@@ -80,21 +85,23 @@ class ConsoleSession {
         }
     }
 
-    Step copy_output() {
+    Step copy_output(uint64_t most = ~uint64_t{0}) {
         std::array<char, 16 * 1024> buffer;
-        const ssize_t got = read(m_console.get(), buffer.data(), buffer.size());
+        const ssize_t got = read(m_console.get(), buffer.data(), std::min<uint64_t>(buffer.size(), most));
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
             return Step::go_on;
         }
         if (got <= 0) {
             return Step::done;
         }
+        m_history_left -= std::min(m_history_left, static_cast<uint64_t>(got));
         const std::string_view bytes(buffer.data(), static_cast<size_t>(got));
         return write_all(STDOUT_FILENO, m_to_terminal ? m_wrap.pass(bytes) : bytes) ? Step::go_on : Step::done;
     }
 
     ControlClient& m_client;
     Fd m_console;
+    uint64_t m_history_left;
     bool m_is_terminal;
     const bool m_to_terminal = isatty(STDOUT_FILENO) != 0;  // a pipe gets the guest's own bytes
     FirmwareWrap m_wrap;
@@ -119,7 +126,7 @@ class ConsoleCommand final : public Command {
         if (!client) {
             return tl::unexpected<Error>(client.error());
         }
-        Result<Fd> console = client->open_console(m_port, !m_live);
+        Result<ConsoleLink> console = client->open_console(m_port, !m_live);
         if (!console) {
             return tl::unexpected<Error>(console.error());
         }

@@ -5,22 +5,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
 namespace skep::ui {
 
-ConsoleConnection::ConsoleConnection(Fd socket, QObject* parent) : QObject(parent), m_socket(std::move(socket)) {
+ConsoleConnection::ConsoleConnection(ConsoleLink link, QObject* parent)
+    : QObject(parent), m_socket(std::move(link.socket)), m_history_left(link.history_bytes) {
     m_readable = std::make_unique<QSocketNotifier>(m_socket.get(), QSocketNotifier::Read);
     m_writable = std::make_unique<QSocketNotifier>(m_socket.get(), QSocketNotifier::Write);
     m_writable->setEnabled(false);
     connect(m_readable.get(), &QSocketNotifier::activated, this, &ConsoleConnection::read_available);
     connect(m_writable.get(), &QSocketNotifier::activated, this, &ConsoleConnection::write_pending);
-    m_age.start();
-    m_quiet.setSingleShot(true);
-    m_quiet.setInterval(k_history_quiet_ms);
-    connect(&m_quiet, &QTimer::timeout, this, [this] { m_answers = Answers::send; });
-    m_quiet.start();
 }
 
 void ConsoleConnection::read_available() {
@@ -33,14 +30,15 @@ void ConsoleConnection::read_available() {
         close_link();
         return;
     }
-    if (m_answers == Answers::swallow) {
-        if (m_age.elapsed() > k_history_max_ms) {
-            m_answers = Answers::send;
-        } else {
-            m_quiet.start();
-        }
+    const auto old = static_cast<qsizetype>(std::min(m_history_left, static_cast<uint64_t>(count)));
+    m_history_left -= static_cast<uint64_t>(old);
+    const QByteArray bytes(buffer.data(), count);
+    if (old > 0) {
+        emit received(bytes.first(old), Answers::swallow);
     }
-    emit received(QByteArray(buffer.data(), count), m_answers);
+    if (old < count) {
+        emit received(bytes.sliced(old), Answers::send);
+    }
 }
 
 void ConsoleConnection::send(const QByteArray& bytes) {
@@ -77,7 +75,6 @@ void ConsoleConnection::close_link() {
     m_readable->setEnabled(false);
     m_writable->setEnabled(false);
     m_pending.clear();
-    m_quiet.stop();
     m_socket = Fd();
     emit closed();
 }

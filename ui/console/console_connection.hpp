@@ -3,28 +3,23 @@
 #pragma once
 
 #include <QByteArray>
-#include <QElapsedTimer>
 #include <QObject>
 #include <QSocketNotifier>
-#include <QTimer>
 #include <memory>
 
 #include "ui/console/terminal_screen.hpp"
 #include "vmm/base/fd.hpp"
+#include "vmm/control/console_link.hpp"
 
 namespace skep::ui {
 
-// Window thread. The worker sends the kept history first and does not mark its end, so questions in the stream
-// (DA, CPR) count as old until the line has been quiet for k_history_quiet_ms, or for k_history_max_ms at most.
+// Window thread. The worker sends the kept history first: questions in it (DA, CPR) are old and not answered.
 class ConsoleConnection : public QObject {
     Q_OBJECT
   public:
-    static constexpr int k_history_quiet_ms = 100;
-    static constexpr int k_history_max_ms = 1500;
     static constexpr qsizetype k_max_pending_input = 1 << 20;
 
-    // Takes a connected, non-blocking stream socket.
-    explicit ConsoleConnection(Fd socket, QObject* parent = nullptr);
+    explicit ConsoleConnection(ConsoleLink link, QObject* parent = nullptr);
 
     void send(const QByteArray& bytes);
     [[nodiscard]] bool open() const { return m_socket.get() >= 0; }
@@ -42,9 +37,7 @@ class ConsoleConnection : public QObject {
     std::unique_ptr<QSocketNotifier> m_readable;
     std::unique_ptr<QSocketNotifier> m_writable;
     QByteArray m_pending;
-    QElapsedTimer m_age;
-    QTimer m_quiet;
-    Answers m_answers = Answers::swallow;
+    uint64_t m_history_left;
 };
 
 }  // namespace skep::ui

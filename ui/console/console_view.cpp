@@ -62,11 +62,11 @@ void ConsoleView::read_preferences() {
                                                                : TerminalScheme::system);
 }
 
-void ConsoleView::attach(Fd socket) {
+void ConsoleView::attach(ConsoleLink link) {
     delete m_connection;
     m_terminal->screen().reset();
     m_terminal->screen().clear_scrollback();
-    m_connection = new ConsoleConnection(std::move(socket), this);
+    m_connection = new ConsoleConnection(std::move(link), this);
     connect(m_connection, &ConsoleConnection::received, m_terminal, &TerminalWidget::feed);
     connect(m_connection, &ConsoleConnection::closed, this, &ConsoleView::link_lost);
     connect(m_terminal, &TerminalWidget::send_to_guest, m_connection, &ConsoleConnection::send);

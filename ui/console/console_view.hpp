@@ -6,7 +6,7 @@
 #include <QWidget>
 
 #include "ui/console/terminal_widget.hpp"
-#include "vmm/base/fd.hpp"
+#include "vmm/control/console_link.hpp"
 
 class QAction;
 class QLabel;
@@ -25,7 +25,7 @@ class ConsoleView : public QWidget {
     ~ConsoleView() override;
 
     // Shows another run: the history that comes first on the socket replaces what was shown.
-    void attach(Fd socket);
+    void attach(ConsoleLink link);
     // What is shown under the terminal while there is no connection; empty hides it.
     void set_notice(const QString& text);
     [[nodiscard]] bool attached() const;

@@ -54,7 +54,7 @@ VmPage::VmPage(VmSession* session, QWidget* parent)
     connect(m_session, &VmSession::link_up, this, &VmPage::open_consoles);
     connect(m_session, &VmSession::failed, this,
             [this](const QString& title, const QString& message) { show_error(window(), title, message); });
-    m_session->set_console_receiver([this](unsigned port, Fd socket) { take_console(port, std::move(socket)); });
+    m_session->set_console_receiver([this](unsigned port, ConsoleLink console) { take_console(port, std::move(console)); });
     update_page();
     if (m_session->attached()) {
         open_consoles();
@@ -211,9 +211,9 @@ void VmPage::open_consoles() {
     }
 }
 
-void VmPage::take_console(unsigned port, Fd socket) {
+void VmPage::take_console(unsigned port, ConsoleLink link) {
     if (ConsoleView* view = console(port)) {
-        view->attach(std::move(socket));
+        view->attach(std::move(link));
         if (port == 0 && isVisible()) {
             focus_work();
         }

@@ -5,7 +5,7 @@
 #include <QWidget>
 #include <vector>
 
-#include "vmm/base/fd.hpp"
+#include "vmm/control/console_link.hpp"
 
 class QAction;
 class QLabel;
@@ -53,7 +53,7 @@ class VmPage : public QWidget {
     void update_bars();
     void sync_consoles();
     void open_consoles();
-    void take_console(unsigned port, Fd socket);
+    void take_console(unsigned port, ConsoleLink link);
     void save_report();
     void save_settings(SettingsDialog* dialog);
 

@@ -282,9 +282,9 @@ void VmSession::handle_reply(const Reply& reply) {
         m_status = status_from(*reply.result);
         set_machine_state(to_text(m_status.state), to_qstring(m_status.reason));
     } else if (pending.type == MessageType::console_open && m_client) {
-        Fd socket = m_client->take_fd();
-        if (socket.valid() && m_console_receiver) {
-            m_console_receiver(pending.port, std::move(socket));
+        ConsoleLink console = m_client->take_console(*reply.result);
+        if (console.socket.valid() && m_console_receiver) {
+            m_console_receiver(pending.port, std::move(console));
         }
     }
 }

@@ -70,7 +70,7 @@ class VmSession : public QObject {
     void eject(const QString& drive);
     void insert(const QString& drive, const QString& file);
     // The socket goes to the receiver; ask again after every link_up().
-    using ConsoleReceiver = std::function<void(unsigned port, Fd socket)>;
+    using ConsoleReceiver = std::function<void(unsigned port, ConsoleLink console)>;
     void set_console_receiver(ConsoleReceiver receiver) { m_console_receiver = std::move(receiver); }
     void open_console(unsigned port);
     // Saves a changed spec; `title` names the action in an error. A running machine takes it at the next start.

@@ -10,33 +10,42 @@
 
 namespace skep {
 
+namespace {
+
+// What epoll keeps with a descriptor. The wake-up descriptor has generation 0.
+uint64_t make_key(int fd, uint32_t generation) { return uint64_t{generation} << 32 | static_cast<uint32_t>(fd); }
+
+}  // namespace
+
 EventLoop::EventLoop() : m_epoll(epoll_create1(EPOLL_CLOEXEC)), m_wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.fd = m_wake.get();
-    epoll_ctl(m_epoll.get(), EPOLL_CTL_ADD, m_wake.get(), &event);
+    control(EPOLL_CTL_ADD, m_wake.get(), EPOLLIN, 0);
 }
 
 EventLoop::~EventLoop() = default;
 
-void EventLoop::add(int fd, uint32_t events, Callback callback) {
-    m_sources[fd] = std::make_shared<Source>(Source{std::move(callback)});
+void EventLoop::control(int operation, int fd, uint32_t events, uint32_t generation) {
     epoll_event event{};
     event.events = events;
-    event.data.fd = fd;
-    epoll_ctl(m_epoll.get(), EPOLL_CTL_ADD, fd, &event);
+    event.data.u64 = make_key(fd, generation);
+    epoll_ctl(m_epoll.get(), operation, fd, &event);
+}
+
+void EventLoop::add(int fd, uint32_t events, Callback callback) {
+    m_generation = std::max(m_generation + 1, 1U);
+    m_sources[fd] = std::make_shared<Source>(Source{std::move(callback), m_generation});
+    control(EPOLL_CTL_ADD, fd, events, m_generation);
 }
 
 void EventLoop::modify(int fd, uint32_t events) {
-    epoll_event event{};
-    event.events = events;
-    event.data.fd = fd;
-    epoll_ctl(m_epoll.get(), EPOLL_CTL_MOD, fd, &event);
+    const auto found = m_sources.find(fd);
+    if (found != m_sources.end()) {
+        control(EPOLL_CTL_MOD, fd, events, found->second->generation);
+    }
 }
 
 void EventLoop::remove(int fd) {
     if (m_sources.erase(fd) != 0) {
-        epoll_ctl(m_epoll.get(), EPOLL_CTL_DEL, fd, nullptr);
+        control(EPOLL_CTL_DEL, fd, 0, 0);
     }
 }
 
@@ -98,6 +107,20 @@ void EventLoop::run_tasks() {
     }
 }
 
+void EventLoop::dispatch(uint64_t key, uint32_t events) {
+    if (key == make_key(m_wake.get(), 0)) {
+        uint64_t ignored = 0;
+        [[maybe_unused]] const ssize_t got = ::read(m_wake.get(), &ignored, sizeof ignored);
+        return;
+    }
+    const auto found = m_sources.find(static_cast<int>(key));
+    if (found == m_sources.end() || make_key(found->first, found->second->generation) != key) {
+        return;
+    }
+    const std::shared_ptr<Source> source = found->second;  // survives its own removal
+    source->callback(events);
+}
+
 void EventLoop::run() {
     std::array<epoll_event, 64> events{};
     while (!m_quit) {
@@ -107,16 +130,7 @@ void EventLoop::run() {
         }
         for (int index = 0; index < count; ++index) {
             const epoll_event& event = events[static_cast<size_t>(index)];
-            if (event.data.fd == m_wake.get()) {
-                uint64_t ignored = 0;
-                [[maybe_unused]] const ssize_t got = ::read(m_wake.get(), &ignored, sizeof ignored);
-                continue;
-            }
-            const auto found = m_sources.find(event.data.fd);
-            if (found != m_sources.end()) {
-                const std::shared_ptr<Source> source = found->second;  // survives its own removal
-                source->callback(event.events);
-            }
+            dispatch(event.data.u64, event.events);
         }
         run_tasks();
     }

@@ -37,9 +37,14 @@ class EventLoop {
     void quit();  // any thread, and from a signal handler
 
   private:
+    // An event already fetched for a source that was removed must not reach the next one on the same descriptor number:
+    // every add() has a generation of its own, which travels with the event.
     struct Source {
         Callback callback;
+        uint32_t generation = 0;
     };
+    void control(int operation, int fd, uint32_t events, uint32_t generation);
+    void dispatch(uint64_t key, uint32_t events);
     void run_tasks();
     [[nodiscard]] int wait_milliseconds() const;
 
@@ -54,6 +59,7 @@ class EventLoop {
     };
     std::map<uint64_t, Delayed> m_delayed;
     uint64_t m_next_id = 1;
+    uint32_t m_generation = 0;
     std::atomic<bool> m_quit{false};
 };
 

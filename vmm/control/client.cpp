@@ -225,16 +225,21 @@ Status ControlClient::command(MessageType type, MessageValues values, Millisecon
     return request(type, std::move(values), timeout).map([](const Message&) {});
 }
 
-Result<Fd> ControlClient::open_console(unsigned port, bool history, Milliseconds timeout) {
+Result<ConsoleLink> ControlClient::open_console(unsigned port, bool history, Milliseconds timeout) {
     const auto reply = request(MessageType::console_open, {{"port", static_cast<int64_t>(port)}, {"history", history}}, timeout);
     if (!reply) {
         return tl::unexpected<Error>(reply.error());
     }
-    Fd fd = take_fd();
-    if (!fd) {
+    ConsoleLink link = take_console(reply->values);
+    if (!link.socket) {
         return fail(ErrorKind::protocol, "The worker's answer brought no console connection.");
     }
-    return fd;
+    return link;
+}
+
+ConsoleLink ControlClient::take_console(const MessageValues& reply) {
+    const int64_t history = Message{MessageType::console_open, 0, reply}.integer("history_bytes");
+    return {take_fd(), static_cast<uint64_t>(std::max<int64_t>(0, history))};
 }
 
 Result<Message> ControlClient::wait_event(Milliseconds timeout) {

@@ -12,6 +12,7 @@
 
 #include "vmm/base/fd.hpp"
 #include "vmm/base/result.hpp"
+#include "vmm/control/console_link.hpp"
 #include "vmm/control/machine_control.hpp"
 #include "vmm/control/messages.hpp"
 
@@ -44,7 +45,7 @@ class ControlClient {
     [[nodiscard]] Result<MachineStatus> status(Milliseconds timeout = k_timeout);
     [[nodiscard]] Status command(MessageType type, MessageValues values = {}, Milliseconds timeout = k_timeout);
     // The viewer's socket: history first, then live bytes; write the guest's input to it. Non-blocking mode is set.
-    [[nodiscard]] Result<Fd> open_console(unsigned port, bool history = true, Milliseconds timeout = k_timeout);
+    [[nodiscard]] Result<ConsoleLink> open_console(unsigned port, bool history = true, Milliseconds timeout = k_timeout);
     // The next event, waiting for it at most `timeout` (kind cancelled when none came).
     [[nodiscard]] Result<Message> wait_event(Milliseconds timeout);
 
@@ -55,6 +56,8 @@ class ControlClient {
     [[nodiscard]] Result<std::vector<Incoming>> poll();
     // The fd that came with a console_open reply seen by poll(), oldest first; invalid when there is none.
     [[nodiscard]] Fd take_fd();
+    // The same with what the reply says of it.
+    [[nodiscard]] ConsoleLink take_console(const MessageValues& reply);
 
   private:
     ControlClient() = default;

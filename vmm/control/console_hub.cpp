@@ -99,7 +99,7 @@ void ConsoleHub::set_input_ready(std::function<void()> ready) {
     m_input_ready = std::move(ready);
 }
 
-Result<Fd> ConsoleHub::open_viewer(ConsoleReplay replay) {
+Result<ConsoleLink> ConsoleHub::open_viewer(ConsoleReplay replay) {
     if (m_viewers.size() >= k_max_viewers) {
         return fail(ErrorKind::in_use, "The console has {} viewers already; close one of them.", k_max_viewers);
     }
@@ -109,14 +109,16 @@ Result<Fd> ConsoleHub::open_viewer(ConsoleReplay replay) {
     }
     auto viewer = std::make_unique<Viewer>();
     viewer->fd.reset(pair[0]);
+    ConsoleLink link{Fd(pair[1])};
     {
         const std::lock_guard lock(m_mutex);
         viewer->position = replay == ConsoleReplay::with_history ? m_history.begin() : m_history.end();
+        link.history_bytes = m_history.end() - viewer->position;
     }
     m_loop.add(pair[0], EPOLLIN, [this, fd = pair[0]](uint32_t events) { on_ready(fd, events); });
     Viewer& added = *(m_viewers[pair[0]] = std::move(viewer));
     flush(added);
-    return Fd(pair[1]);
+    return link;
 }
 
 void ConsoleHub::close() {

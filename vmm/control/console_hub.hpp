@@ -18,6 +18,7 @@
 #include "vmm/base/event_loop.hpp"
 #include "vmm/base/fd.hpp"
 #include "vmm/base/result.hpp"
+#include "vmm/control/console_link.hpp"
 
 namespace skep {
 
@@ -56,7 +57,7 @@ class ConsoleHub {
     void set_input_ready(std::function<void()> ready);
 
     // Loop thread. A connected socket for a new viewer.
-    [[nodiscard]] Result<Fd> open_viewer(ConsoleReplay replay = ConsoleReplay::with_history);
+    [[nodiscard]] Result<ConsoleLink> open_viewer(ConsoleReplay replay = ConsoleReplay::with_history);
     // Loop thread. Lets every viewer go, after a last attempt to hand them what they have not read.
     void close();
     [[nodiscard]] size_t viewer_count() const;  // loop thread

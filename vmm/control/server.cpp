@@ -188,9 +188,9 @@ Result<MessageValues> ControlServer::open_console(const Message& request, Fd& fd
         return fail(ErrorKind::not_found, "The machine has no serial port {}; it has {}.", port, m_consoles.size());
     }
     const auto replay = request.boolean("history", true) ? ConsoleReplay::with_history : ConsoleReplay::live_only;
-    return m_consoles[static_cast<size_t>(port)]->open_viewer(replay).map([&](Fd fd) {
-        fd_to_send = std::move(fd);
-        return MessageValues{};
+    return m_consoles[static_cast<size_t>(port)]->open_viewer(replay).map([&](ConsoleLink link) {
+        fd_to_send = std::move(link.socket);
+        return MessageValues{{"history_bytes", static_cast<int64_t>(link.history_bytes)}};
     });
 }
 

@@ -38,7 +38,7 @@ TEST_F(SessionTest, start_reaches_running_and_the_console_answers) {
     ASSERT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
     VmSession* session = model.session(0);
     Fd console;
-    session->set_console_receiver([&](unsigned, Fd socket) { console = std::move(socket); });
+    session->set_console_receiver([&](unsigned, ConsoleLink link) { console = std::move(link.socket); });
     QObject::connect(session, &VmSession::link_up, session, [session] { session->open_console(0); });
     session->start();
     EXPECT_EQ(session->state(), VmState::starting);
@@ -58,7 +58,7 @@ TEST_F(SessionTest, pause_resume_and_full_disk_follow_the_worker) {
     ASSERT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
     VmSession* session = model.session(0);
     Fd console;
-    session->set_console_receiver([&](unsigned, Fd socket) { console = std::move(socket); });
+    session->set_console_receiver([&](unsigned, ConsoleLink link) { console = std::move(link.socket); });
     session->start();
     ASSERT_TRUE(is(session, VmState::running));
     session->pause();

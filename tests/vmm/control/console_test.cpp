@@ -75,7 +75,9 @@ class ConsoleHubTest : public testing::Test {
         return result.get();
     }
     Fd open(ConsoleReplay replay = ConsoleReplay::with_history) {
-        return on_loop([&] { return m_hub->open_viewer(replay).value(); });
+        ConsoleLink link = on_loop([&] { return m_hub->open_viewer(replay).value(); });
+        m_history_bytes = link.history_bytes;
+        return std::move(link.socket);
     }
     std::string take_input(size_t size) {
         std::string taken;
@@ -94,17 +96,21 @@ class ConsoleHubTest : public testing::Test {
     EventLoop m_loop;
     std::unique_ptr<ConsoleHub> m_hub = std::make_unique<ConsoleHub>(m_loop, 64 * 1024);
     std::thread m_thread;
+    uint64_t m_history_bytes = 0;  // of the viewer opened last
 };
 
 TEST_F(ConsoleHubTest, viewer_gets_history_then_live_bytes) {
     m_hub->write(bytes_of("boot: "));
     const Fd viewer = open();
+    EXPECT_EQ(m_history_bytes, 6U);
     EXPECT_EQ(read_some(viewer.get(), 6), "boot: ");
     m_hub->write(bytes_of("linux"));
     EXPECT_EQ(read_some(viewer.get(), 5), "linux");
     const Fd late = open();
+    EXPECT_EQ(m_history_bytes, 11U);
     EXPECT_EQ(read_some(late.get(), 11), "boot: linux");
     const Fd live = open(ConsoleReplay::live_only);
+    EXPECT_EQ(m_history_bytes, 0U);
     m_hub->write(bytes_of("!"));
     EXPECT_EQ(read_some(live.get(), 1), "!");
 }

@@ -173,6 +173,7 @@ TEST_F(ServerTest, console_of_a_missing_port_is_an_error) {
     ControlClient client = connect();
     EXPECT_EQ(client.open_console(3).error().message, "The machine has no serial port 3; it has 1.");
     EXPECT_TRUE(client.open_console(0));
+    EXPECT_EQ(client.open_console(0, false).value().history_bytes, 0U);
 }
 
 TEST_F(ServerTest, too_large_an_answer_becomes_an_error) {
