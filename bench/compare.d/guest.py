@@ -41,6 +41,23 @@ def cpu_seconds(pids):
     return total
 
 
+def thread_times(pids):
+    """{thread: (processor time had, processor time waited for)} in seconds."""
+    times = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for task in os.listdir(f"/proc/{pid}/task"):
+                ran, waited, _ = pathlib.Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()
+                times[task] = (int(ran) / 1e9, int(waited) / 1e9)
+    return times
+
+
+def demand(before, after, threads):
+    """What the busiest `threads` threads ran and waited to run in between: what they would have had on a free machine."""
+    used = sorted((tuple(map(float.__sub__, after[task], before.get(task, (0.0, 0.0)))) for task in after), reverse=True)
+    return sum(sum(pair) for pair in used[:threads])
+
+
 def is_running(pids):
     """Does any thread want a processor now?"""
     for pid in pids:

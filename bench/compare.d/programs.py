@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 from engines import Engine, Machine, Missing
-from guest import Ended, Guest
+from guest import Ended, Guest, demand, thread_times
 
 GUEST = pathlib.Path(__file__).resolve().parent.parent / "guest"
 MAX_SHIFT = 8        # a slow engine does at least 1/256 of the operations
@@ -76,6 +76,7 @@ class Sample:
     cpu: float    # what the host spent
     wall: float   # by the clock of whoever ran it
     checksum: str
+    processors: float = 0.0   # how many the guest's threads wanted at a time, 0 where that is not known
 
 
 def rows(program):
@@ -116,16 +117,18 @@ class Runner:
         match = self.guest.expect(rf"ready\r?\n|{ANSWER}", RUN_TIMEOUT)
         if match.group(1):
             raise Missing(match.group(2).decode("utf-8", "replace"))
-        before = self.guest.settled_cpu()
+        before, threads = self.guest.settled_cpu(), thread_times(self.guest.pids)
         self.guest.send("go\n")
         match = self.guest.expect(ANSWER, RUN_TIMEOUT)
         words = match.group(2).decode("utf-8", "replace").split()
         if match.group(1) != b"done":
             raise Missing(" ".join(words))
-        cpu = int(words[3]) / 1e9
+        wall, cpu, wanted = int(words[2]) / 1e9, int(words[3]) / 1e9, 0.0
         if self.engine.name != "native":
             cpu = self.guest.settled_cpu() - before - self.empty
-        return Sample(count, max(cpu, 1e-9), int(words[2]) / 1e9, words[4])
+            wanted = demand(threads, thread_times(self.guest.pids), self.machine.processors) - self.empty
+        self.guest.send("bye\n")
+        return Sample(count, max(cpu, 1e-9), wall, words[4], wanted / wall)
 
     def try_measure(self, name, count):
         """A Sample or the reason why there is none."""

@@ -2,8 +2,9 @@
 // The benchmark program. Static, and the same bytes natively and in every guest.
 //   bench list                 what there is: name, unit, operations, processors
 //   bench run NAME COUNT...    one after the other
-//   bench serve                the same by lines on standard input; after "ready" it waits for "go", so that somebody
-//                              outside can read the processor time between set-up and measurement
+//   bench serve                the same by lines on standard input; after "ready" it waits for "go" and after "done"
+//   for "bye",
+//                              so that set-up and exit are not in what somebody outside measures
 //   bench one NAME COUNT ask?  what both do for each measurement, so that every one has a fresh process
 //   bench true                 nothing (what fork+exec starts)
 #define _GNU_SOURCE
@@ -93,11 +94,10 @@ static uint64_t processor_ns(void) {
     return us * 1000u + clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-static int wait_for_go(void) {
+static int wait_for(const char* word) {
     char line[32];
-    printf("ready\n");
     fflush(stdout);
-    return fgets(line, sizeof line, stdin) != NULL && strncmp(line, "go", 2) == 0;
+    return fgets(line, sizeof line, stdin) != NULL && strncmp(line, word, strlen(word)) == 0;
 }
 
 static void measure(const char* name, uint64_t count, int asks) {
@@ -112,8 +112,11 @@ static void measure(const char* name, uint64_t count, int asks) {
     if (bench->prepare != NULL) {
         bench->prepare();
     }
-    if (asks && !wait_for_go()) {
-        return;
+    if (asks) {
+        printf("ready\n");
+        if (!wait_for("go")) {
+            return;
+        }
     }
     const uint64_t start = clock_ns(CLOCK_MONOTONIC);
     const uint64_t start_cpu = processor_ns();
@@ -122,6 +125,9 @@ static void measure(const char* name, uint64_t count, int asks) {
     const uint64_t wall = clock_ns(CLOCK_MONOTONIC) - start;
     printf("done %s %" PRIu64 " %" PRIu64 " %" PRIu64 " %016" PRIx64 " %.3f ns/%s\n", name, count, wall, cpu, sum,
            (double)wall / (double)count, bench->unit);
+    if (asks) {
+        wait_for("bye");
+    }
 }
 
 static void measure_in_a_fresh_process(const char* name, const char* count, const char* ask) {
@@ -155,6 +161,7 @@ static void serve(void) {
 int main(int argc, char** argv) {
     const char* const verb = argc > 1 ? argv[1] : "list";
     g_program = argv[0];
+    setvbuf(stdin, NULL, _IONBF, 0);  // parent and child share it, so neither may read ahead
     if (strcmp(verb, "true") == 0) {
         return 0;
     }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Loads that depend on each other, and moving bytes by the C library and by the processor's string instructions.
-// "cached" works on 4 KiB inside the first-level cache, "large" on more than the last-level cache holds.
+// "cached" works on 4 KiB inside the first-level cache, "large" on more than the last-level cache holds. Source and
+// destination lie an odd number of pages apart, except in "aliased": there they share every power-of-two index.
 #include <string.h>
 
 #include "bench.h"
 
-enum { k_line = 64, k_cached = 4096, k_large = 64 << 20, k_kib = 1024 };
+enum { k_line = 64, k_cached = 4096, k_large = 64 << 20, k_kib = 1024, k_apart = 17 * 4096 };
 
 // ---- pointer chase: one cycle through all lines in random order (Sattolo) ----
 static void* s_chain;
@@ -65,13 +66,18 @@ static void prepare_buffers(void) {
     if (s_from != NULL) {
         return;
     }
-    s_from = get_pages(k_large);
-    s_to = get_pages(k_large);
+    s_from = get_pages(2 * k_large + k_apart);
+    s_to = s_from + k_large + k_apart;
     uint64_t state = 3;
     for (size_t i = 0; i < k_large; i += 512) {
         s_from[i] = (uint8_t)next_random(&state);
         s_to[i] = 1;
     }
+}
+
+static void prepare_aliased(void) {
+    prepare_buffers();
+    s_to = s_from + k_large;
 }
 
 static uint64_t run_sum(uint64_t words) {
@@ -95,6 +101,10 @@ static void by_memset(uint8_t* to, const uint8_t* from, size_t bytes) {
 }
 static void by_rep_movs(uint8_t* to, const uint8_t* from, size_t bytes) {
     __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
+}
+static void by_rep_movsq(uint8_t* to, const uint8_t* from, size_t bytes) {
+    bytes /= 8;
+    __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
 }
 static void by_rep_stos(uint8_t* to, const uint8_t* from, size_t bytes) {
     __asm__ volatile("rep stosb" : "+D"(to), "+c"(bytes) : "a"(from[0]) : "memory");
@@ -122,6 +132,9 @@ BLOCK_ROWS(by_memcpy)
 BLOCK_ROWS(by_memset)
 BLOCK_ROWS(by_rep_movs)
 BLOCK_ROWS(by_rep_stos)
+static uint64_t run_by_rep_movsq_cached(uint64_t kib) {
+    return move_blocks(kib, k_cached, k_cached, by_rep_movsq);
+}
 
 // Copies as programs make them most: 1 to 128 bytes, anywhere.
 static uint64_t run_memcpy_small(uint64_t copies) {
@@ -143,10 +156,12 @@ const struct bench k_memory_benches[] = {
     {"memory.memcpy-small", "copy", 30000000, 1, NULL, prepare_buffers, run_memcpy_small},
     {"memory.memcpy-cached", "KiB", 15000000, 1, NULL, prepare_buffers, run_by_memcpy_cached},
     {"memory.memcpy-large", "KiB", 2000000, 1, NULL, prepare_buffers, run_by_memcpy_large},
+    {"memory.memcpy-aliased", "KiB", 15000000, 1, NULL, prepare_aliased, run_by_memcpy_cached},
     {"memory.memset-cached", "KiB", 20000000, 1, NULL, prepare_buffers, run_by_memset_cached},
     {"memory.memset-large", "KiB", 3000000, 1, NULL, prepare_buffers, run_by_memset_large},
     {"memory.rep-movs-cached", "KiB", 15000000, 1, NULL, prepare_buffers, run_by_rep_movs_cached},
     {"memory.rep-movs-large", "KiB", 2000000, 1, NULL, prepare_buffers, run_by_rep_movs_large},
+    {"memory.rep-movsq-cached", "KiB", 15000000, 1, NULL, prepare_buffers, run_by_rep_movsq_cached},
     {"memory.rep-stos-cached", "KiB", 15000000, 1, NULL, prepare_buffers, run_by_rep_stos_cached},
     {"memory.rep-stos-large", "KiB", 3000000, 1, NULL, prepare_buffers, run_by_rep_stos_large},
     {NULL, NULL, 0, 0, NULL, NULL, NULL},
