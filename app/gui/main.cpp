@@ -6,6 +6,7 @@
 #include <QIcon>
 
 #include "ui/library/library_window.hpp"
+#include "ui/widgets/bare_desktop.hpp"
 #include "ui/widgets/ui_dump.hpp"
 
 int main(int argc, char** argv) {
@@ -20,13 +21,22 @@ int main(int argc, char** argv) {
     parser.setApplicationDescription(QApplication::translate("main", "Virtual machines for the Linux desktop"));
     parser.addHelpOption();
     parser.addVersionOption();
+    parser.addOption({QStringLiteral("new"), QApplication::translate("main", "Opens the sheet for a new machine")});
     parser.addPositionalArgument(QStringLiteral("file"),
                                  QApplication::translate("main", "CD image, disk or kernel for a new machine"),
                                  QStringLiteral("[file]"));
     parser.process(application);
     skep::ui::LibraryWindow window;
-    window.show();
+    if (skep::ui::BareDesktop::needed()) {
+        new skep::ui::BareDesktop(&application);
+        window.showMaximized();
+    } else {
+        window.show();
+    }
     const auto dump = skep::ui::UiDump::from_environment();
+    if (parser.isSet(QStringLiteral("new"))) {
+        window.open_new_sheet();
+    }
     for (const QString& file : parser.positionalArguments()) {
         window.open_new_sheet(QFileInfo(file).absoluteFilePath());
     }
