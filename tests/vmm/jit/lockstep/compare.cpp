@@ -11,12 +11,12 @@ namespace {
 
 constexpr std::array<const char*, 16> k_names = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                                  "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
-constexpr std::array<const char*, 24> k_record_names = {"r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8",
+constexpr std::array<const char*, 25> k_record_names = {"r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8",
                                                         "rdi", "rsi", "rbp", "rbx", "rdx", "rcx", "rax", "vector",
-                                                        "error code", "rip", "cs", "rflags", "rsp", "ss", "cr2", "cr3"};
+                                                        "error code", "rip", "cs", "rflags", "rsp", "ss", "cr2", "cr3", "round"};
 constexpr unsigned k_most_lines = 40;
 
-using RecordWords = std::array<uint64_t, 24>;
+using RecordWords = std::array<uint64_t, 25>;
 
 uint64_t word(const Machine& machine, uint64_t at) {
     uint64_t value;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint64_t k_page = 4096;
 
-Style make_style(Random& random, const Case& one) {
+Style make_style(Random& random, const Case& one, Events events) {
     Style style;
     style.code64 = one.program.code64;
     style.user = one.user;
@@ -36,6 +36,7 @@ Style make_style(Random& random, const Case& one) {
     style.index = take(0xffff);
     style.free = left;
     style.single_steps = random.one_in(16);
+    style.no_undefined_flags = style.single_steps || one.absent_code_page != 0 || events == Events::anywhere;
     const unsigned flavour = random.below(8);
     style.vector_share = flavour < 3 ? 0 : flavour < 5 ? 100 : 25;
     style.x87_share = flavour == 5 ? 90 : flavour < 3 ? 0 : 8;
@@ -99,7 +100,7 @@ void randomise_state(Random& random, Case& one) {
 
 Generator::Generator(uint64_t seed, const Pool& pool) : m_random(seed), m_pool(pool), m_seed(seed) {}
 
-Case Generator::make() {
+Case Generator::make(Events events) {
     Case one;
     one.seed = m_seed;
     one.program.code64 = !m_random.one_in(4);
@@ -116,7 +117,7 @@ Case Generator::make() {
         std::memcpy(one.round_values.data() + at, &value, 8);
     }
     randomise_state(m_random, one);
-    const Style style = make_style(m_random, one);
+    const Style style = make_style(m_random, one, events);
     one.blocks = Segments(m_random, style, m_pool, one.program).write(2 + m_random.below(8));
     return one;
 }

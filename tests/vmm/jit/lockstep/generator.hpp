@@ -8,11 +8,14 @@
 
 namespace skep::lockstep {
 
+// Where events may happen: where the program makes them, or between any two instructions.
+enum class Events : uint8_t { known, anywhere };
+
 class Generator {
   public:
     Generator(uint64_t seed, const Pool& pool);
-    // The case of this seed, assembled: a pure function of both seeds.
-    [[nodiscard]] Case make();
+    // The case of this seed: a pure function of it and the pool.
+    [[nodiscard]] Case make(Events events = Events::known);
 
   private:
     Random m_random;

@@ -109,7 +109,7 @@ void write_common(asmjit::x86::Assembler& a, const asmjit::Label& common) {
     for (const Gp& reg : saved) {
         a.push(reg);
     }
-    // The record: what is on the stack, CR2, CR3.
+    // The record: what is on the stack, CR2, CR3, the round.
     a.cld();
     a.mov(rsi, rsp);
     a.mov(rdi, c64(offsetof(Control, log_next)));
@@ -118,6 +118,8 @@ void write_common(asmjit::x86::Assembler& a, const asmjit::Label& common) {
     a.mov(rax, cr2);
     a.stosq();
     a.mov(rax, cr3);
+    a.stosq();
+    a.mov(rax, c64(offsetof(Control, round)));
     a.stosq();
     a.mov(c64(offsetof(Control, log_next)), rdi);
     a.mov(eax, dword_ptr(rsp, k_saved));

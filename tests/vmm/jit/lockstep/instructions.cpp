@@ -257,7 +257,7 @@ void Instructions::define_flags(Program& program) {
 }
 
 void Instructions::add_multiply(Program& program) {
-    if (m_style.single_steps) {
+    if (m_style.no_undefined_flags) {
         return;
     }
     const unsigned size = m_random.one_in(5) ? 2 : m_random.one_in(2) ? 4 : m_style.word();
@@ -287,7 +287,7 @@ void Instructions::add_multiply(Program& program) {
 }
 
 void Instructions::add_divide(Program& program) {
-    if (!is_free(k_ax | k_dx) || m_style.single_steps) {
+    if (!is_free(k_ax | k_dx) || m_style.no_undefined_flags) {
         return;
     }
     const unsigned size = width();

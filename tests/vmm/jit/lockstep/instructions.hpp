@@ -23,7 +23,8 @@ struct Style {
     uint32_t free = 0;        // may be written by anything
     unsigned counter = 0;     // of loops
     unsigned index = 0;       // holds a small number
-    bool single_steps = false;  // TF is set now and then; then nothing leaves flags undefined
+    bool single_steps = false;     // TF is set now and then
+    bool no_undefined_flags = false;  // nothing that leaves flags undefined: events may show them before they are defined
     unsigned vector_share = 0, x87_share = 0, pool_share = 0, string_share = 0;  // of 256
 
     [[nodiscard]] uint32_t counter_bit() const { return 1U << counter; }

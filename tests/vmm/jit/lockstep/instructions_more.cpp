@@ -294,7 +294,7 @@ void Instructions::add_pooled(Program& program) {
                                       : test::Subject::x87;
     const Pooled* one =
         m_pool.choose(m_random, subject, m_style.code64, m_style.pointers, m_style.index, m_style.free);
-    if (one != nullptr && !(one->leaves_flags_undefined && m_style.single_steps)) {
+    if (one != nullptr && !(one->leaves_flags_undefined && m_style.no_undefined_flags)) {
         program.add(one->item);
         if (one->leaves_flags_undefined) {
             define_flags(program);

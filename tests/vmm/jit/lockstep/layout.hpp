@@ -65,9 +65,9 @@ struct Control {
 // What the handler writes for each event.
 struct Record {
     std::array<uint64_t, 15> gpr;  // r15 ... r8 rdi rsi rbp rbx rdx rcx rax: as pushed, without RSP
-    uint64_t vector, error_code, rip, cs, rflags, rsp, ss, cr2, cr3;
+    uint64_t vector, error_code, rip, cs, rflags, rsp, ss, cr2, cr3, round;
 };
-static_assert(sizeof(Record) == 24 * 8);
+static_assert(sizeof(Record) == 25 * 8);
 
 // --- selectors and vectors ------------------------------------------------------------------------------------------------
 inline constexpr uint16_t k_kernel_code64 = 0x08, k_kernel_data = 0x10, k_kernel_code32 = 0x18, k_user_code32 = 0x23,

@@ -2,10 +2,12 @@
 // Random programs on two engines, and what is done about a difference: the case is made small and printed.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
 
+#include "tests/vmm/jit/lockstep/asynchronous.hpp"
 #include "tests/vmm/jit/lockstep/generator.hpp"
 #include "tests/vmm/jit/lockstep/machine.hpp"
 #include "tests/vmm/jit/lockstep/pool.hpp"
@@ -14,6 +16,9 @@ namespace skep::lockstep {
 
 struct Totals {
     uint64_t cases = 0, blocks = 0, events = 0, endless = 0, shutdowns = 0, unassembled = 0;
+    uint64_t interruptions = 0;               // from outside
+    uint64_t finished = 0;                    // by their own end
+    std::array<uint64_t, 256> vectors{};      // events by their vector
 };
 
 class Lockstep {
@@ -23,9 +28,13 @@ class Lockstep {
     // The case of that seed on both: the difference, or empty.
     [[nodiscard]] std::string run_seed(uint64_t seed);
     [[nodiscard]] std::string run_case(const Case& one);
+    // The same with interrupts at arbitrary moments on the other engine (asynchronous.hpp).
+    [[nodiscard]] std::string run_seed_interrupted(uint64_t seed);
     // From new machines: takes out whatever the difference does not need.
     [[nodiscard]] Case shrink(const Case& one);
-    [[nodiscard]] Case make(uint64_t seed) const { return Generator(seed, m_pool).make(); }
+    [[nodiscard]] Case make(uint64_t seed, Events events = Events::known) const {
+        return Generator(seed, m_pool).make(events);
+    }
     [[nodiscard]] const Totals& totals() const { return m_totals; }
     // After a difference: whatever the engines carry along from earlier cases is gone.
     void renew();
@@ -35,11 +44,13 @@ class Lockstep {
     [[nodiscard]] static std::string describe(const Case& one);
 
   private:
+    void count(const Case& one, Ending ending);
     bool differs_anew(const Case& one);
     Hypervisor& m_reference_engine;
     Hypervisor& m_other_engine;
     Pool m_pool;
     std::unique_ptr<Machine> m_reference, m_other;
+    std::unique_ptr<AsynchronousLockstep> m_asynchronous;
     Totals m_totals;
 };
 

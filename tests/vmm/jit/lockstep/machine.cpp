@@ -16,6 +16,7 @@ namespace skep::lockstep {
 namespace {
 
 constexpr size_t k_most_events = 4096;
+constexpr unsigned k_patience = 3, k_great_patience = 60;  // tenths of a second
 constexpr uint64_t k_tables_end = k_tables_b + k_table_pages * k_page_size;
 
 uint64_t mix(uint64_t value) {
@@ -41,7 +42,16 @@ uint32_t LockstepIo::port_read(uint16_t port, unsigned size) {
 void LockstepIo::port_write(uint16_t port, unsigned size, uint32_t value) {
     note(IoEvent::Kind::port_write, port, size, value);
     if (port == k_port_irq) {
-        m_pending.push_back(static_cast<uint8_t>(k_vector_irq + value % (k_vector_irq_end - k_vector_irq)));
+        raised_by_port(static_cast<uint8_t>(k_vector_irq + value % (k_vector_irq_end - k_vector_irq)));
+    }
+}
+void LockstepIo::raised_by_port(uint8_t vector) {
+    m_pending.push_back(vector);
+    vcpu->kick(KickReason::interrupt);
+}
+void LockstepIo::raise(uint8_t vector) {
+    uint8_t none = 0;
+    if (m_outside.compare_exchange_strong(none, vector)) {
         vcpu->kick(KickReason::interrupt);
     }
 }
@@ -54,14 +64,20 @@ void LockstepIo::mmio_write(GuestAddress address, unsigned size, uint64_t value)
     note(IoEvent::Kind::mmio_write, address, size, low_bytes(value, size));
 }
 uint8_t LockstepIo::acknowledge_interrupt() {
-    const uint8_t vector = m_pending.front();
-    m_pending.erase(m_pending.begin());
+    uint8_t vector = 0;
+    if (m_pending.empty()) {
+        vector = m_outside.exchange(0);
+    } else {
+        vector = m_pending.front();
+        m_pending.erase(m_pending.begin());
+    }
     note(IoEvent::Kind::interrupt, 0, 1, vector);
     return vector;
 }
 void LockstepIo::reset() {
     m_events.clear();
     m_pending.clear();
+    m_outside.store(0);
     m_reads = 0;
     m_cr8 = 0;
 }
@@ -78,26 +94,30 @@ class Machine::Watchdog {
         m_wake.notify_all();
         m_thread.join();
     }
-    void begin() { m_run.fetch_add(1); }
+    void begin(unsigned patience) {
+        m_patience.store(patience);
+        m_run.fetch_add(1);
+    }
     void end() { m_run.fetch_add(1); }
 
   private:
-    // A run (an odd number) seen at four looks in a row is one too long.
+    // A run (an odd number) seen at that many looks in a row is one too long.
     void watch() {
         std::unique_lock lock(m_mutex);
         uint64_t seen = 0;
         unsigned looks = 0;
-        while (!m_wake.wait_for(lock, std::chrono::milliseconds(500), [this] { return m_stop; })) {
+        while (!m_wake.wait_for(lock, std::chrono::milliseconds(100), [this] { return m_stop; })) {
             const uint64_t now = m_run.load();
             looks = now == seen && now % 2 == 1 ? looks + 1 : 0;
             seen = now;
-            if (looks >= 4) {
+            if (looks >= m_patience.load()) {
                 m_vcpu.kick(KickReason::leave);
             }
         }
     }
     Vcpu& m_vcpu;
     std::atomic<uint64_t> m_run{0};
+    std::atomic<unsigned> m_patience{k_patience};
     std::mutex m_mutex;
     std::condition_variable m_wake;
     bool m_stop = false;
@@ -105,7 +125,7 @@ class Machine::Watchdog {
 };
 
 // --- the machine ---------------------------------------------------------------------------------------------------------
-Machine::Machine(Hypervisor& hypervisor) {
+Machine::Machine(Hypervisor& hypervisor, std::unique_ptr<LockstepIo> io) : m_io(std::move(io)) {
     auto memory = GuestMemory::create(k_ram);
     if (!memory) {
         throw std::runtime_error("no guest memory");
@@ -121,9 +141,8 @@ Machine::Machine(Hypervisor& hypervisor) {
         throw std::runtime_error("no virtual processor");
     }
     m_vcpu = std::move(*vcpu);
-    m_io.vcpu = m_vcpu.get();
+    m_io->vcpu = m_vcpu.get();
     m_watchdog = std::make_unique<Watchdog>(*m_vcpu);
-    write_handlers(m_memory->ram());
 }
 
 Machine::~Machine() = default;
@@ -136,15 +155,16 @@ void Machine::write_tables(const Case& one) {
     };
     static thread_local Image cached;
     if (cached.absent != one.absent_code_page || cached.own_stack != one.own_stack || cached.bytes.empty()) {
-        cached.bytes.assign(k_idt + k_page_size, std::byte{});
+        cached.bytes.assign(k_handlers + k_page_size, std::byte{});
         write_page_tables(cached.bytes, one.absent_code_page);
         write_descriptor_tables(cached.bytes, one.own_stack);
+        write_handlers(cached.bytes);
         cached.absent = one.absent_code_page;
         cached.own_stack = one.own_stack;
     }
     std::byte* ram = m_memory->ram().data();
     std::memcpy(ram + k_tables_a, cached.bytes.data() + k_tables_a, k_tables_end - k_tables_a);
-    std::memcpy(ram + k_gdt, cached.bytes.data() + k_gdt, k_idt + k_page_size - k_gdt);
+    std::memcpy(ram + k_gdt, cached.bytes.data() + k_gdt, k_handlers + k_page_size - k_gdt);
 }
 
 void Machine::write_control(const Case& one) {
@@ -185,15 +205,22 @@ void Machine::load(const Case& one, const Assembled& code) {
         std::memcpy(ram + at, &value, 8);
     }
     m_memory->mark_host_written(ram, k_ram);
-    m_io.reset();
+    m_io->reset();
     m_state = one.start;
     m_state.rip = one.code_start();
     m_vcpu->load(m_state);
 }
 
-Ending Machine::run() {
-    m_watchdog->begin();
-    RunExit exit = m_vcpu->run(m_io);
+Ending Machine::run_patiently(const Case& one, const Assembled& code) {
+    load(one, code);
+    return run(k_great_patience);
+}
+
+Ending Machine::run() { return run(k_patience); }
+
+Ending Machine::run(unsigned patience) {
+    m_watchdog->begin(patience);
+    RunExit exit = m_vcpu->run(*m_io);
     m_watchdog->end();
     m_vcpu->save(m_state);
     switch (exit) {

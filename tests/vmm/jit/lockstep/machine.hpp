@@ -3,6 +3,7 @@
 // case after the other is loaded and run.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -44,13 +45,13 @@ struct IoEvent {
 };
 
 // Devices that answer the same way every time, and remember.
-class LockstepIo final : public CpuIo {
+class LockstepIo : public CpuIo {
   public:
     uint32_t port_read(uint16_t port, unsigned size) override;
     void port_write(uint16_t port, unsigned size, uint32_t value) override;
     uint64_t mmio_read(GuestAddress address, unsigned size) override;
     void mmio_write(GuestAddress address, unsigned size, uint64_t value) override;
-    bool interrupt_pending() override { return !m_pending.empty(); }
+    bool interrupt_pending() override { return !m_pending.empty() || m_outside.load() != 0; }
     uint8_t acknowledge_interrupt() override;
     uint8_t task_priority() override { return m_cr8; }
     void set_task_priority(uint8_t cr8) override { m_cr8 = cr8; }
@@ -58,14 +59,21 @@ class LockstepIo final : public CpuIo {
     bool write_apic_msr(uint32_t, uint64_t) override { return false; }
     bool is_apic_page(GuestAddress) override { return false; }
 
-    void reset();
+    virtual void reset();
+    // Any thread: an interrupt from outside, unless one is waiting already.
+    void raise(uint8_t vector);
     [[nodiscard]] const std::vector<IoEvent>& events() const { return m_events; }
     Vcpu* vcpu = nullptr;
 
-  private:
+  protected:
     void note(IoEvent::Kind kind, uint64_t address, unsigned size, uint64_t value);
+    // A write to k_port_irq.
+    virtual void raised_by_port(uint8_t vector);
+
+  private:
     std::vector<IoEvent> m_events;
     std::vector<uint8_t> m_pending;
+    std::atomic<uint8_t> m_outside{0};
     uint64_t m_reads = 0;
     uint8_t m_cr8 = 0;
 };
@@ -74,27 +82,36 @@ enum class Ending : uint8_t { halted, shutdown, failed, endless };
 
 class Machine {
   public:
-    explicit Machine(Hypervisor& hypervisor);
+    explicit Machine(Hypervisor& hypervisor, std::unique_ptr<LockstepIo> io = std::make_unique<LockstepIo>());
     ~Machine();
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
 
     void load(const Case& one, const Assembled& code);
     Ending run();
+    // As run(), for one that took too long: with much more patience, from the beginning.
+    Ending run_patiently(const Case& one, const Assembled& code);
     [[nodiscard]] std::span<const std::byte> ram() const { return m_memory->ram(); }
     [[nodiscard]] const CpuState& state() const { return m_state; }
-    [[nodiscard]] const LockstepIo& io() const { return m_io; }
+    // Debug registers as in `start`, for the comparison.
+    void forget_breakpoints(const CpuState& start) {
+        m_state.dr = start.dr;
+        m_state.dr7 = start.dr7;
+    }
+    [[nodiscard]] LockstepIo& io() const { return *m_io; }
+    [[nodiscard]] Vcpu& vcpu() { return *m_vcpu; }
     [[nodiscard]] std::string last_error() const { return m_vcpu->last_error(); }
 
   private:
     class Watchdog;
+    Ending run(unsigned patience);
     void write_tables(const Case& one);
     void write_control(const Case& one);
     std::unique_ptr<GuestMemory> m_memory;
     std::unique_ptr<Vm> m_vm;
     std::unique_ptr<Vcpu> m_vcpu;
     std::unique_ptr<Watchdog> m_watchdog;
-    LockstepIo m_io;
+    std::unique_ptr<LockstepIo> m_io;
     CpuState m_state;
 };
 

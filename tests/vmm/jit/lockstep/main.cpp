@@ -17,7 +17,7 @@ struct Options {
     std::string reference = "interp", other = "jit";
     uint64_t seed = 1, blocks = 100'000, one_case = 0;
     unsigned most_reports = 1;
-    bool print = false;
+    bool print = false, interrupted = false, verbose = false;
 };
 
 int run_one(Lockstep& lockstep, const Options& options) {
@@ -35,18 +35,34 @@ int run_many(Lockstep& lockstep, const Options& options) {
     uint64_t n = 0;
     for (; lockstep.totals().blocks < options.blocks && reports < options.most_reports; ++n) {
         const uint64_t seed = case_seed(options.seed, n);
-        const std::string difference = lockstep.run_seed(seed);
+        if (options.verbose) {
+            fmt::print(stderr, "{}\n", seed);
+        }
+        const std::string difference = options.interrupted ? lockstep.run_seed_interrupted(seed) : lockstep.run_seed(seed);
         if (!difference.empty()) {
-            fmt::print("{}\n", lockstep.report(seed, difference));
+            fmt::print("{}\n", options.interrupted ? fmt::format("case {} interrupted:\n{}", seed, difference)
+                                                  : lockstep.report(seed, difference));
             std::fflush(stdout);
             ++reports;
         }
     }
     const Totals& totals = lockstep.totals();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (options.interrupted) {
+        fmt::print("{} interrupts; ", totals.interruptions);
+    }
     fmt::print("{} blocks in {} cases, {} events, {} shutdowns, {} endless, {} too long; {:.1f} s, {:.0f} blocks/s; {} differences\n",
                totals.blocks, totals.cases, totals.events, totals.shutdowns, totals.endless, totals.unassembled, seconds,
                static_cast<double>(totals.blocks) / seconds, reports);
+    if (options.print) {
+        fmt::print("{} finished; events by vector:", totals.finished);
+        for (unsigned vector = 0; vector < totals.vectors.size(); ++vector) {
+            if (totals.vectors[vector] != 0) {
+                fmt::print(" {}:{}", vector, totals.vectors[vector]);
+            }
+        }
+        fmt::print("\n");
+    }
     return reports == 0 ? 0 : 1;
 }
 
@@ -61,7 +77,9 @@ int main(int argc, char** argv) {
     app.add_option("--blocks", options.blocks, "basic blocks to run, rounds counted");
     app.add_option("--case", options.one_case, "only the case of this seed");
     app.add_option("--reports", options.most_reports, "differences to print before stopping");
-    app.add_flag("--print", options.print, "print the case");
+    app.add_flag("--print", options.print, "print the case, or what the cases met");
+    app.add_flag("--interrupted", options.interrupted, "interrupt the other engine at arbitrary moments");
+    app.add_flag("--verbose", options.verbose, "say the seed of each case before it runs");
     CLI11_PARSE(app, argc, argv);
     const auto reference = make_engine(options.reference), other = make_engine(options.other);
     if (!reference || !other) {
