@@ -16,7 +16,8 @@ namespace skep::lockstep {
 namespace {
 
 constexpr size_t k_most_events = 4096;
-constexpr unsigned k_patience = 3, k_great_patience = 60;  // tenths of a second
+constexpr unsigned k_great_patience = 600;  // looks of the watchdog
+constexpr auto k_look = std::chrono::milliseconds(10);
 constexpr uint64_t k_tables_end = k_tables_b + k_table_pages * k_page_size;
 
 uint64_t mix(uint64_t value) {
@@ -106,7 +107,7 @@ class Machine::Watchdog {
         std::unique_lock lock(m_mutex);
         uint64_t seen = 0;
         unsigned looks = 0;
-        while (!m_wake.wait_for(lock, std::chrono::milliseconds(100), [this] { return m_stop; })) {
+        while (!m_wake.wait_for(lock, k_look, [this] { return m_stop; })) {
             const uint64_t now = m_run.load();
             looks = now == seen && now % 2 == 1 ? looks + 1 : 0;
             seen = now;
@@ -117,7 +118,7 @@ class Machine::Watchdog {
     }
     Vcpu& m_vcpu;
     std::atomic<uint64_t> m_run{0};
-    std::atomic<unsigned> m_patience{k_patience};
+    std::atomic<unsigned> m_patience{k_great_patience};
     std::mutex m_mutex;
     std::condition_variable m_wake;
     bool m_stop = false;
@@ -216,7 +217,7 @@ Ending Machine::run_patiently(const Case& one, const Assembled& code) {
     return run(k_great_patience);
 }
 
-Ending Machine::run() { return run(k_patience); }
+Ending Machine::run() { return run(m_patience); }
 
 Ending Machine::run(unsigned patience) {
     m_watchdog->begin(patience);

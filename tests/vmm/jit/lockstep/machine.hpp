@@ -89,6 +89,8 @@ class Machine {
 
     void load(const Case& one, const Assembled& code);
     Ending run();
+    // After how many looks (10 ms each) a run is called endless.
+    void set_patience(unsigned looks) { m_patience = looks; }
     // As run(), for one that took too long: with much more patience, from the beginning.
     Ending run_patiently(const Case& one, const Assembled& code);
     [[nodiscard]] std::span<const std::byte> ram() const { return m_memory->ram(); }
@@ -112,6 +114,7 @@ class Machine {
     std::unique_ptr<Vcpu> m_vcpu;
     std::unique_ptr<Watchdog> m_watchdog;
     std::unique_ptr<LockstepIo> m_io;
+    unsigned m_patience = 25;
     CpuState m_state;
 };
 

@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <fstream>
 
+#include "tests/vmm/jit/lockstep/assembler.hpp"
 #include "tests/vmm/jit/lockstep/engines.hpp"
 #include "tests/vmm/jit/lockstep/lockstep.hpp"
 
@@ -16,6 +18,8 @@ using namespace skep::lockstep;
 struct Options {
     std::string reference = "interp", other = "jit";
     uint64_t seed = 1, blocks = 100'000, one_case = 0;
+    std::string corpus;
+    unsigned corpus_count = 24;
     unsigned most_reports = 1;
     bool print = false, interrupted = false, verbose = false;
 };
@@ -29,6 +33,26 @@ int run_one(Lockstep& lockstep, const Options& options) {
     return difference.empty() ? 0 : 1;
 }
 
+// Programs as inputs of tests/fuzz/translator_fuzz.cpp.
+int write_corpus(Lockstep& lockstep, const Options& options) {
+    for (unsigned n = 0; n < options.corpus_count; ++n) {
+        const Case one = lockstep.make(case_seed(options.seed, n));
+        const auto code = assemble(one.program, one.window() + k_code, 4000);
+        if (!code) {
+            continue;
+        }
+        unsigned base = 0;
+        while (k_bases[base] != one.base) {
+            ++base;
+        }
+        const unsigned mode = (one.program.code64 ? 1U : 0U) | (one.user ? 2U : 0U) | base << 2 | (one.own_stack ? 0x10U : 0U);
+        std::ofstream file(fmt::format("{}/program-{}", options.corpus, n), std::ios::binary);
+        file.put(static_cast<char>(mode)).put(static_cast<char>(3)).put(static_cast<char>(n)).put(0);
+        file.write(reinterpret_cast<const char*>(code->bytes.data()), static_cast<std::streamsize>(code->bytes.size()));
+    }
+    return 0;
+}
+
 int run_many(Lockstep& lockstep, const Options& options) {
     const auto start = std::chrono::steady_clock::now();
     unsigned reports = 0;
@@ -38,7 +62,11 @@ int run_many(Lockstep& lockstep, const Options& options) {
         if (options.verbose) {
             fmt::print(stderr, "{}\n", seed);
         }
+        const uint64_t endless = lockstep.totals().endless;
         const std::string difference = options.interrupted ? lockstep.run_seed_interrupted(seed) : lockstep.run_seed(seed);
+        if (options.verbose && lockstep.totals().endless != endless) {
+            fmt::print(stderr, "endless\n");
+        }
         if (!difference.empty()) {
             fmt::print("{}\n", options.interrupted ? fmt::format("case {} interrupted:\n{}", seed, difference)
                                                   : lockstep.report(seed, difference));
@@ -77,6 +105,7 @@ int main(int argc, char** argv) {
     app.add_option("--blocks", options.blocks, "basic blocks to run, rounds counted");
     app.add_option("--case", options.one_case, "only the case of this seed");
     app.add_option("--reports", options.most_reports, "differences to print before stopping");
+    app.add_option("--write-corpus", options.corpus, "folder for seeds of the fuzzer");
     app.add_flag("--print", options.print, "print the case, or what the cases met");
     app.add_flag("--interrupted", options.interrupted, "interrupt the other engine at arbitrary moments");
     app.add_flag("--verbose", options.verbose, "say the seed of each case before it runs");
@@ -87,5 +116,8 @@ int main(int argc, char** argv) {
         return 2;
     }
     Lockstep lockstep(*reference, *other);
+    if (!options.corpus.empty()) {
+        return write_corpus(lockstep, options);
+    }
     return options.one_case != 0 ? run_one(lockstep, options) : run_many(lockstep, options);
 }

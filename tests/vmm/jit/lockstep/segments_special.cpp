@@ -187,7 +187,13 @@ void Segments::software_interrupts() {
     switch (m_random.below(8)) {
         case 0: m_program.add(code.raw({0xcc})); break;
         case 1: m_program.add(code.raw({0x0f, 0x0b})); break;  // UD2
-        case 2: m_program.add(code.raw({0xcd, static_cast<uint8_t>(m_random.below(64))})); break;
+        case 2: {
+            const auto vector = static_cast<uint8_t>(m_random.below(64));
+            // A handler that expects an error code would lose its way without one.
+            const bool expects_error = vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21;
+            m_program.add(code.raw({0xcd, expects_error && !m_style.user ? k_vector_call : vector}));
+            break;
+        }
         case 3:
             if (m_style.code64 && m_style.user && is_free(k_cx | k_r11)) {
                 m_program.add(code.raw({0x0f, 0x05}));
