@@ -93,7 +93,8 @@ def boot_on(engine, boot, options, found, missing):
         names["idle"] = "idle"
         idle_seconds = 4 if options.quick else 10
     try:
-        reached = boot_once(engine, machine_for(boot, options.media), boot.milestones, options.boot_timeout, idle_seconds)
+        machine = machine_for(boot, options.media)
+        reached = boot_once(engine, machine, boot.milestones, options.boot_timeout, idle_seconds)
     except (Missing, Ended) as reason:
         reached = {}
         for name in names.values():
@@ -102,5 +103,5 @@ def boot_on(engine, boot, options, found, missing):
         found.setdefault(names[milestone], {}).setdefault(engine.name, []).append(times)
     for milestone in set(names) - set(reached):
         missing.setdefault(names[milestone], {}).setdefault(engine.name, f"not reached within {options.boot_timeout} s")
-    print(f"{boot.name} on {engine.name}, CPU s: " + ", ".join(f"{name} {times['cpu']:.3g}" for name, times in reached.items()),
-          file=sys.stderr, flush=True)
+    seen = ", ".join(f"{name} {times['cpu']:.3g}" for name, times in reached.items())
+    print(f"{boot.name} on {engine.name}, CPU s: {seen}", file=sys.stderr, flush=True)

@@ -65,8 +65,9 @@ def skep(build, cpu, extra):
 
 
 def qemu(machine, folder):
-    line = [find_program("qemu-system-x86_64"), "-accel", "tcg", "-cpu", "max", "-machine", "q35", "-m", str(machine.memory),
-            "-smp", str(machine.processors), "-display", "none", "-net", "none", "-serial", "stdio", "-no-reboot"]
+    line = [find_program("qemu-system-x86_64"), "-accel", "tcg", "-cpu", "max", "-machine", "q35",
+            "-m", str(machine.memory), "-smp", str(machine.processors), "-display", "none", "-net", "none",
+            "-serial", "stdio", "-no-reboot"]
     if machine.iso:
         return [*line, "-cdrom", str(machine.iso)]
     return [*line, "-kernel", str(machine.kernel), "-initrd", str(machine.initrd), "-append", machine.append]

@@ -37,10 +37,10 @@ def build(out):
     inputs = [*sources, GUEST / "bench.h", GUEST / "init", pathlib.Path(__file__)]
     if initramfs.exists() and all(initramfs.stat().st_mtime > source.stat().st_mtime for source in inputs):
         return program, initramfs
-    command = ["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-static", "-pthread", "-o", str(program), *map(str, sources), "-lz"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = ["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-static", "-pthread", "-o", str(program)]
+    done = subprocess.run([*command, *map(str, sources), "-lz"], capture_output=True, text=True)
     if done.returncode != 0:
-        raise NoBuild(f"The benchmark programs do not compile (scripts/setup bench installs what they need):\n{done.stderr}")
+        raise NoBuild(f"Compiling the benchmark programs failed; 'scripts/setup bench' installs what they need.\n{done.stderr}")
     pack(program, initramfs)
     return program, initramfs
 
@@ -206,5 +206,6 @@ def measure_row(results, row, runners, counts, turn):
             results.missing[row.name][name] = sample
         else:
             results.samples[row.name].setdefault(name, []).append(sample)
-    costs = [f"{name} {samples[-1].cpu / samples[-1].count * 1e9:.4g}" for name, samples in results.samples[row.name].items()]
-    print(f"round {turn + 1} {row.name}, ns: {', '.join(costs)}", file=sys.stderr, flush=True)
+    last = {name: samples[-1] for name, samples in results.samples[row.name].items()}
+    costs = ", ".join(f"{name} {sample.cpu / sample.count * 1e9:.4g}" for name, sample in last.items())
+    print(f"round {turn + 1} {row.name}, ns: {costs}", file=sys.stderr, flush=True)

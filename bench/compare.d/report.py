@@ -37,22 +37,30 @@ def summary(values):
     return {"median": middle, "spread": (max(values) - min(values)) / 2 / middle if middle else 0.0, "values": values}
 
 
+def program_cost(samples):
+    """What is kept of one engine's samples; costs in ns per operation."""
+    return {"cost": summary([sample.cpu / sample.count * 1e9 for sample in samples]),
+            "clock": summary([sample.wall / sample.count * 1e9 for sample in samples]),
+            "processors": statistics.median(sample.processors for sample in samples),
+            "count": samples[0].count, "cpu_seconds": statistics.median(sample.cpu for sample in samples)}
+
+
+def boot_cost(boots):
+    """The same of boots, in s."""
+    return {key: summary([times[name] for times in boots]) for key, name in (("cost", "cpu"), ("clock", "wall"))}
+
+
 def collect(results, boots, boot_missing):
-    """{row: {"unit", "engines": {engine: {"cost": summary, ...}}, "missing"}}; costs in ns per operation, boots in s."""
+    """{row: {"unit", "engines": {engine: costs}, "missing": {engine: why}}}"""
     table = {}
     for name, row in results.rows.items():
-        engines = {}
-        for engine, samples in results.samples[name].items():
-            engines[engine] = {"cost": summary([sample.cpu / sample.count * 1e9 for sample in samples]),
-                               "clock": summary([sample.wall / sample.count * 1e9 for sample in samples]),
-                               "processors": statistics.median(sample.processors for sample in samples),
-                               "count": samples[0].count, "cpu_seconds": statistics.median(s.cpu for s in samples)}
+        engines = {engine: program_cost(samples) for engine, samples in results.samples[name].items()}
         if engines or results.missing[name]:
             table[name] = {"unit": row.unit, "engines": engines, "missing": results.missing[name]}
-    for name in [*boots, *(name for name in boot_missing if name not in boots)]:
-        engines = {engine: {"cost": summary([times["cpu"] for times in found]), "clock": summary([times["wall"] for times in found])}
-                   for engine, found in boots.get(name, {}).items()}
-        table[name] = {"unit": "core" if name == "idle" else "s", "engines": engines, "missing": boot_missing.get(name, {})}
+    for name in dict.fromkeys([*boots, *boot_missing]):
+        engines = {engine: boot_cost(found) for engine, found in boots.get(name, {}).items()}
+        table[name] = {"unit": "core" if name == "idle" else "s", "engines": engines,
+                       "missing": boot_missing.get(name, {})}
     for row in table.values():
         add_ratios(row["engines"])
     return table
@@ -71,8 +79,9 @@ def times_faster(row, engine):
     return 1 / ratio if ratio else None
 
 
-def geometric_mean(table, engine, pattern=""):
-    faster = [times_faster(row, engine) for name, row in table.items() if name not in NOT_IN_THE_MEAN and re.search(pattern, name)]
+def geometric_mean(table, engine):
+    """(how many times less than TCG, over how many rows) or None."""
+    faster = [times_faster(row, engine) for name, row in table.items() if name not in NOT_IN_THE_MEAN]
     faster = [value for value in faster if value]
     return (math.exp(sum(map(math.log, faster)) / len(faster)), len(faster)) if faster else None
 
@@ -92,42 +101,45 @@ def subject(table):
     return next((name for name in ("jit", "interp") if any(name in row["engines"] for row in table.values())), None)
 
 
-def judge(goal, table, engine):
-    """(what was seen, was it reached) or None."""
-    rows = {name: row for name, row in table.items() if re.search(goal.rows, name) and engine in row["engines"]}
-    seen, good = [], True
-    native = {name: row["engines"][engine].get("to_native") for name, row in rows.items()}
-    native = {name: ratio for name, ratio in native.items() if ratio}
-    if goal.median and native:
-        middle, worst = statistics.median(native.values()), max(native, key=native.get)
-        seen.append(f"{middle:.2f}× native (≤ {goal.median:g}), worst {worst} {native[worst]:.2f}× (≤ {goal.worst:g})")
-        good = middle <= goal.median and native[worst] <= goal.worst
+def judge_native(goal, rows, engine):
+    ratios = {name: row["engines"][engine]["to_native"] for name, row in rows.items() if "to_native" in row["engines"][engine]}
+    if goal.median is None or not ratios:
+        return None
+    middle, worst = statistics.median(ratios.values()), max(ratios, key=ratios.get)
+    return (f"{middle:.2f}× native (≤ {goal.median:g}), worst {worst} {ratios[worst]:.2f}× (≤ {goal.worst:g})",
+            middle <= goal.median and ratios[worst] <= goal.worst)
+
+
+def judge_tcg(goal, rows, engine):
     faster = {name: times_faster(row, engine) for name, row in rows.items() if not re.search(goal.except_faster, name)}
     faster = {name: value for name, value in faster.items() if value}
-    if goal.faster and faster:
-        least = min(faster, key=faster.get)
-        seen.append(f"{faster[least]:.2f}× faster than TCG at least, {least} (≥ {goal.faster:g})")
-        good = good and faster[least] >= goal.faster
-    return ("; ".join(seen), good) if seen else None
+    if goal.faster is None or not faster:
+        return None
+    least = min(faster, key=faster.get)
+    return f"{faster[least]:.2f}× faster than TCG at least, {least} (≥ {goal.faster:g})", faster[least] >= goal.faster
 
 
-def judge_all(table, engine):
-    """[(title, seen, reached)]"""
+def judge_all(table):
+    """[(title, what was seen, was it reached)] for the subject"""
+    engine = subject(table)
     found = []
     for goal in GOALS:
-        verdict = judge(goal, table, engine)
-        if verdict:
-            found.append((goal.title, *verdict))
+        rows = {name: row for name, row in table.items() if re.search(goal.rows, name) and engine in row["engines"]}
+        verdicts = [verdict for verdict in (judge_native(goal, rows, engine), judge_tcg(goal, rows, engine)) if verdict]
+        if verdicts:
+            found.append((goal.title, "; ".join(seen for seen, _ in verdicts), all(good for _, good in verdicts)))
     both = throughput(table, engine)
     if both:
         found.append(("two loads on two processors", f"{both['free']:.2f}× one on free processors (≥ {THROUGHPUT_GOAL}), "
                       f"{both['clock']:.2f}× as busy as this machine was", both["free"] >= THROUGHPUT_GOAL))
     idle = table.get("idle", {}).get("engines", {}).get(engine)
     if idle:
-        found.append(("idle at a shell", f"{idle['cost']['median']:.2%} of a core (< {IDLE_GOAL:.0%})", idle["cost"]["median"] < IDLE_GOAL))
+        share = idle["cost"]["median"]
+        found.append(("idle at a shell", f"{share:.2%} of a core (< {IDLE_GOAL:.0%})", share < IDLE_GOAL))
     mean = geometric_mean(table, engine)
     if mean:
-        found.append(("geometric mean", f"{mean[0]:.2f}× faster than TCG over {mean[1]} rows (≥ {MEAN_GOAL:g})", mean[0] >= MEAN_GOAL))
+        found.append(("geometric mean", f"{mean[0]:.2f}× faster than TCG over {mean[1]} rows (≥ {MEAN_GOAL:g})",
+                      mean[0] >= MEAN_GOAL))
     return found
 
 
@@ -146,36 +158,39 @@ def cell(row, name):
     return f"{text} ({number(engine['to_native'])}×)" if name != "native" and "to_native" in engine else text
 
 
-def markdown(table, names, facts, wrong):
+def table_lines(table, names):
     skeps = [name for name in names if name in ("jit", "interp")]
-    lines = ["# Skep compared", "", facts, "",
-             "Cost of one operation in ns of processor time (boots: seconds), median ± half the range; in brackets the ratio to native.", "",
-             "| row | operation | " + " | ".join(names) + " | " + " | ".join(f"tcg / {name}" for name in skeps) + " |",
-             "|---|---|" + "---:|" * (len(names) + len(skeps))]
+    heads = ["row", "operation", *names, *(f"tcg / {name}" for name in skeps)]
+    lines = [f"| {' | '.join(heads)} |", "|---|---|" + "---:|" * (len(heads) - 2)]
     for name, row in table.items():
         faster = [times_faster(row, skep) for skep in skeps]
-        lines.append(f"| {name} | {row['unit']} | " + " | ".join(cell(row, engine) for engine in names) + " | " +
-                     " | ".join(f"{number(value)}×" if value else "" for value in faster) + " |")
+        cells = [name, row["unit"], *(cell(row, engine) for engine in names)]
+        lines.append(f"| {' | '.join(cells + [f'{number(value)}×' if value else '' for value in faster])} |")
     means = [geometric_mean(table, skep) for skep in skeps]
-    lines.append("| **geometric mean** | | " + " | " * len(names) + " | ".join(f"**{mean[0]:.2f}×**" if mean else "" for mean in means) + " |")
-    engine = subject(table)
-    if engine:
-        lines += ["", f"## Goals, {engine}", "", "| goal | seen | reached |", "|---|---|---|"]
-        lines += [f"| {title} | {seen} | {'yes' if good else 'no'} |" for title, seen, good in judge_all(table, engine)]
-    reasons = sorted({f"- {name} on {engine}: {why}" for name, row in table.items() for engine, why in row["missing"].items()
-                      if engine not in row["engines"]})
-    if reasons:
-        lines += ["", "## Not measured", "", *(reasons if len(reasons) < 12 else shorten(table))]
-    if wrong:
-        lines += ["", "## Wrong results", "", *(f"- {text}" for text in wrong)]
-    return "\n".join(lines) + "\n"
+    cells = ["**geometric mean**", *[""] * (1 + len(names)), *(f"**{mean[0]:.2f}×**" if mean else "" for mean in means)]
+    return [*lines, f"| {' | '.join(cells)} |"]
 
 
-def shorten(table):
+def missing_lines(table):
     """One line for each engine and reason."""
     rows = {}
     for name, row in table.items():
         for engine, why in row["missing"].items():
             if engine not in row["engines"]:
                 rows.setdefault((engine, why), []).append(name)
-    return [f"- {engine}: {why} ({len(names)} rows{': ' + ', '.join(names) if len(names) < 6 else ''})" for (engine, why), names in rows.items()]
+    return [f"- {engine}: {why} ({', '.join(names) if len(names) < 6 else f'{len(names)} rows'})"
+            for (engine, why), names in rows.items()]
+
+
+def markdown(table, names, facts, wrong):
+    lines = ["# Skep compared", "", facts, "",
+             "Cost of one operation in ns of processor time (boots: seconds), median ± half the range; in brackets the "
+             "ratio to native.", "", *table_lines(table, names)]
+    if subject(table):
+        lines += ["", f"## Goals, {subject(table)}", "", "| goal | seen | reached |", "|---|---|---|"]
+        lines += [f"| {title} | {seen} | {'yes' if good else 'no'} |" for title, seen, good in judge_all(table)]
+    if missing_lines(table):
+        lines += ["", "## Not measured", "", *missing_lines(table)]
+    if wrong:
+        lines += ["", "## Wrong results", "", *(f"- {text}" for text in wrong)]
+    return "\n".join(lines) + "\n"
