@@ -119,6 +119,7 @@ void Builder::make_board() {
                        .serial_count = m_spec.serial_ports,
                        .serial = m_inputs.serial,
                        .debug_console = m_inputs.debug_console,
+                       .debug_log = m_spec.debug_console,
                        .debug_exit = m_spec.debug_exit};
     auto board = std::make_shared<Q35Board>(machine.memory(), machine.ports(), machine.mmio(), machine.clock(),
                                             machine.requests(), machine.processors(), config);

@@ -9,6 +9,7 @@
 #include <iterator>
 #include <optional>
 
+#include "app/worker/describe_devices.hpp"
 #include "app/worker/options.hpp"
 #include "app/worker/worker.hpp"
 #include "vmm/base/log.hpp"
@@ -141,6 +142,10 @@ int main(int argc, char** argv) {
     }
     if (options->version) {
         std::puts("skep-vmm " SKEP_VERSION);
+        return 0;
+    }
+    if (!options->describe_devices.empty()) {
+        std::fputs((options->describe_devices == "text" ? skep::device_text() : skep::device_json()).c_str(), stdout);
         return 0;
     }
     if (options->stdio) {

@@ -20,13 +20,21 @@ Result<WorkerOptions> parse_options(int argc, char** argv) {
             *value = argv[++index];
         } else if (argument == "--stdio") {
             options.stdio = true;
+        } else if (argument == "--describe-devices") {
+            const bool has_form = index + 1 < argc && argv[index + 1][0] != '-';
+            options.describe_devices = has_form ? argv[++index] : "json";
+            if (options.describe_devices != "json" && options.describe_devices != "text") {
+                return fail(ErrorKind::invalid_input, "--describe-devices prints json or text, not '{}'.",
+                            options.describe_devices);
+            }
         } else if (argument == "--version") {
             options.version = true;
         } else {
             return fail(ErrorKind::invalid_input, "Unknown option {}; machines are started with skep or skepctl.", argument);
         }
     }
-    if (!options.version && options.bundle.empty() == options.spec_file.empty()) {
+    const bool is_question = options.version || !options.describe_devices.empty();
+    if (!is_question && options.bundle.empty() == options.spec_file.empty()) {
         return fail(ErrorKind::invalid_input, "Give --bundle DIR or --spec FILE; machines are started with skep or skepctl.");
     }
     return options;

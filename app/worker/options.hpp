@@ -15,6 +15,7 @@ struct WorkerOptions {
     std::string socket;       // --socket PATH instead of the runtime folder's
     bool stdio = false;       // --stdio: serial port 0 on standard input and output
     bool version = false;
+    std::string describe_devices;  // --describe-devices [json|text]: prints the device catalogue
 };
 
 // The sentence of a failure ends with where to read more.

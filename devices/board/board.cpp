@@ -43,7 +43,7 @@ struct Q35Board::Parts {
           i8042(ports, machine, IrqLine(router, k_irq_keyboard), IrqLine(router, k_irq_mouse)),
           port92(ports, machine),
           dma(ports),
-          debug_console(ports, config.debug_console) {
+          debug_console(ports, config.debug_console, config.debug_log ? DebugOutput::logged : DebugOutput::quiet) {
         for (unsigned cpu = 0; cpu < config.cpu_count; ++cpu) {
             lapics.push_back(std::make_unique<LocalApic>(cpu, clock, bus, signals, pic));
             bus.attach(*lapics.back());

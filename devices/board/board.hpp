@@ -28,6 +28,7 @@ struct BoardConfig {
     unsigned serial_count = 4;             // COM1..; 0..4
     std::array<CharBackend*, 4> serial{};  // null: nothing is plugged in
     CharBackend* debug_console = nullptr;  // bytes of port 0x402, besides the log
+    bool debug_log = false;                // its lines are news for the log, and port 0xe9 is one, too
     bool debug_exit = false;               // isa-debug-exit at port 0xf4
 };
 

@@ -11,11 +11,17 @@ namespace {
 constexpr uint16_t k_state_version = 1;
 constexpr size_t k_longest_line = 200;
 constexpr uint8_t k_present = 0xe9;
+constexpr uint64_t k_second_port = 0xe9;
+constexpr size_t k_log_budget = size_t{1} << 20;
 
 }  // namespace
 
-DebugConsole::DebugConsole(IoSpace& ports, CharBackend* backend) : m_backend(backend) {
+DebugConsole::DebugConsole(IoSpace& ports, CharBackend* backend, DebugOutput output)
+    : m_backend(backend), m_output(output) {
     m_claim = ports.claim({.start = 0x402, .size = 1, .max_width = 1}, *this, m_gate);
+    if (m_output == DebugOutput::logged) {
+        m_second_claim = ports.claim({.start = k_second_port, .size = 1, .max_width = 1}, *this, m_gate);
+    }
 }
 
 void DebugConsole::reset() {
@@ -24,10 +30,16 @@ void DebugConsole::reset() {
 }
 
 void DebugConsole::flush_line() {
-    if (!m_line.empty()) {
-        log_debug("guest firmware: {}", m_line);
-        m_line.clear();
+    if (m_line.empty()) {
+        return;
     }
+    if (m_output == DebugOutput::quiet) {
+        log_debug("guest firmware: {}", m_line);
+    } else if (m_logged < k_log_budget) {
+        m_logged += m_line.size();
+        log_info("guest firmware: {}{}", m_line, m_logged < k_log_budget ? "" : " (the rest is left out)");
+    }
+    m_line.clear();
 }
 
 uint64_t DebugConsole::io_read(uint64_t /*offset*/, unsigned /*size*/) {

@@ -7,11 +7,13 @@
 
 namespace skep {
 
-// Port 0x402 as firmware knows it from other emulators: reads 0xe9, takes characters. Lines go to the log at
-// debug level, all bytes to the backend.
+enum class DebugOutput { quiet, logged };
+
+// Port 0x402 as firmware knows it from other emulators: reads 0xe9, takes characters. All bytes go to the backend, lines
+// to the log: at debug level, or, when the user wants them (logged), like other news and from port 0xe9 as well.
 class DebugConsole final : public Device, public IoHandler {
   public:
-    DebugConsole(IoSpace& ports, CharBackend* backend);
+    DebugConsole(IoSpace& ports, CharBackend* backend, DebugOutput output = DebugOutput::quiet);
 
     [[nodiscard]] std::string name() const override { return "debug-console"; }
     void reset() override;
@@ -24,9 +26,12 @@ class DebugConsole final : public Device, public IoHandler {
     void flush_line();
 
     CharBackend* m_backend;
+    const DebugOutput m_output;
+    size_t m_logged = 0;  // bytes, against a guest that would fill the host's disk
     mutable IoGate m_gate;
     std::string m_line;
     IoClaim m_claim;
+    IoClaim m_second_claim;
 };
 
 // Port 0xf4: a write of `value` ends the machine with exit code (value << 1) | 1. Only with the user's consent.

@@ -19,6 +19,7 @@ class Ps2Output {
     void clear() {
         m_answers.clear();
         m_events.clear();
+        m_last = 0;
     }
     void clear_events() { m_events.clear(); }
     void answer(std::initializer_list<uint8_t> bytes) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <mutex>
 
 #include "vmm/base/bits.hpp"
@@ -71,7 +72,10 @@ class VirtioBlk final : public VirtioDevice {
     [[nodiscard]] bool busy() const override { return m_in_flight != 0; }
     void queue_notified(unsigned queue) override;
     void drain() override { m_backend->drain(); }
-    void cancel_held() override { m_backend->cancel_held(); }
+    void cancel_held() override {
+        m_restored.clear();
+        m_backend->cancel_held();
+    }
     void save(StateWriter& writer) const override;
     void load(StateReader& reader) override;
 
@@ -80,11 +84,19 @@ class VirtioBlk final : public VirtioDevice {
     struct Flight {
         unsigned queue = 0;
         VirtioChain chain;
+        uint64_t number = 0;      // its place in m_started, 0 while the back end has none of it
         uint64_t data_bytes = 0;  // written to the guest on success
         unsigned parts = 1;
         RequestStatus status = k_ok;
     };
 
+    // A request that the back end has, as saved: one that waits for room on the host's disk outlives a pause.
+    struct Started {
+        uint16_t queue = 0;
+        uint16_t head = 0;
+    };
+    void start_again();
+    void tell_driver(unsigned queue);
     void start(unsigned queue, VirtioChain chain);
     void start_transfer(std::shared_ptr<Flight> flight, const RequestHeader& header);
     void start_ranges(std::shared_ptr<Flight> flight, const RequestHeader& header);
@@ -103,6 +115,9 @@ class VirtioBlk final : public VirtioDevice {
     bool m_active = false;
     bool m_writeback = true;
     unsigned m_in_flight = 0;
+    std::map<uint64_t, Started> m_started;  // in the order of their start
+    uint64_t m_last_number = 0;
+    std::vector<Started> m_restored;        // of a saved state, to be started when the session comes
 };
 
 uint64_t VirtioBlk::features() const {
@@ -149,6 +164,32 @@ void VirtioBlk::activate(VirtioSession session) {
         m_writeback = true;
     }
     m_active = true;
+    start_again();
+}
+
+void VirtioBlk::start_again() {
+    std::vector<Started> requests;
+    requests.swap(m_restored);
+    for (const Started& request : requests) {
+        if (request.queue >= m_session.queues.size() || !m_session.queues[request.queue]) {
+            continue;
+        }
+        if (auto chain = m_session.queues[request.queue]->take_again(request.head)) {
+            start(request.queue, std::move(*chain));
+        }
+        tell_driver(request.queue);
+    }
+}
+
+// After requests were given back.
+void VirtioBlk::tell_driver(unsigned queue_index) {
+    Virtqueue& queue = *m_session.queues[queue_index];
+    if (queue.take_notification()) {
+        m_transport->interrupt_queue(queue_index);
+    }
+    if (!queue.problem().empty()) {
+        m_transport->device_broken(queue.problem());
+    }
 }
 
 VirtioSession VirtioBlk::deactivate() {
@@ -172,12 +213,7 @@ void VirtioBlk::queue_notified(unsigned queue_index) {
             start(queue_index, std::move(*chain));
         }
     } while (queue.enable_notifications() && --budget > 0);
-    if (queue.take_notification()) {
-        m_transport->interrupt_queue(queue_index);
-    }
-    if (!queue.problem().empty()) {
-        m_transport->device_broken(queue.problem());
-    }
+    tell_driver(queue_index);
 }
 
 void VirtioBlk::start(unsigned queue, VirtioChain chain) {
@@ -265,6 +301,10 @@ void VirtioBlk::start_ranges(std::shared_ptr<Flight> flight, const RequestHeader
 
 void VirtioBlk::submit(std::shared_ptr<Flight> flight, BlockRequest request) {
     ++m_in_flight;
+    if (flight->number == 0) {
+        flight->number = ++m_last_number;
+        m_started[flight->number] = {static_cast<uint16_t>(flight->queue), flight->chain.head};
+    }
     request.done = [this, flight = std::move(flight)](BlockStatus status) {
         const std::lock_guard lock(m_transport->device_gate());
         part_done(*flight, status);
@@ -282,14 +322,12 @@ void VirtioBlk::part_done(Flight& flight, BlockStatus status) {
     if (--flight.parts != 0) {
         return;
     }
+    m_started.erase(flight.number);
+    if (!m_active) {
+        return;  // given up while the session was away: nobody is left to answer
+    }
     finish(flight);
-    Virtqueue& queue = *m_session.queues[flight.queue];
-    if (queue.take_notification()) {
-        m_transport->interrupt_queue(flight.queue);
-    }
-    if (!queue.problem().empty()) {
-        m_transport->device_broken(queue.problem());
-    }
+    tell_driver(flight.queue);
 }
 
 // Answers without the back end; the caller of start() looks after the interrupt.
@@ -308,13 +346,33 @@ void VirtioBlk::finish(Flight& flight) {
 }
 
 void VirtioBlk::save(StateWriter& writer) const {
-    writer.section("virtio-blk", 1);
+    writer.section("virtio-blk", 2);
     writer.put(static_cast<uint8_t>(m_writeback ? 1 : 0));
+    std::vector<Started> requests = m_restored;
+    for (const auto& [number, request] : m_started) {
+        requests.push_back(request);
+    }
+    writer.put(static_cast<uint32_t>(requests.size()));
+    for (const Started& request : requests) {
+        writer.put(request.queue);
+        writer.put(request.head);
+    }
 }
 
 void VirtioBlk::load(StateReader& reader) {
-    reader.section("virtio-blk", 1);
+    const uint16_t version = reader.section("virtio-blk", 2);
     m_writeback = reader.get<uint8_t>() != 0;
+    m_restored.clear();
+    const uint32_t count = version < 2 ? 0 : reader.get<uint32_t>();
+    if (count > m_config.queue_count * uint32_t{k_queue_size}) {
+        reader.fail("more requests are on their way than the queues hold");
+        return;
+    }
+    for (uint32_t index = 0; index < count; ++index) {
+        const auto queue = reader.get<uint16_t>();
+        const auto head = reader.get<uint16_t>();
+        m_restored.push_back({queue, head});
+    }
 }
 
 }  // namespace

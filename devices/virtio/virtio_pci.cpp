@@ -285,6 +285,10 @@ void VirtioPci::activate_device() {
         guest_errors().report("DRIVER_OK without FEATURES_OK");
         return;
     }
+    m_device->activate(make_session());
+}
+
+VirtioSession VirtioPci::make_session() const {
     VirtioSession session;
     session.features = m_driver_features;
     const auto event_index = (m_driver_features & virtio::k_feature_event_idx) != 0 ? Virtqueue::EventIndex::on : Virtqueue::EventIndex::off;
@@ -296,7 +300,7 @@ void VirtioPci::activate_device() {
             session.queues.push_back(nullptr);
         }
     }
-    m_device->activate(std::move(session));
+    return session;
 }
 
 uint64_t VirtioPci::device_config_read(uint32_t offset, unsigned size) const {
@@ -444,6 +448,8 @@ void VirtioPci::save(StateWriter& writer) const {
 }
 
 void VirtioPci::load(StateReader& reader) {
+    m_device->drain();
+    m_device->cancel_held();  // requests of the state that ends here
     PciFunction::load(reader);
     const std::lock_guard lock(gate());
     if (m_device->active()) {
@@ -474,9 +480,7 @@ void VirtioPci::load(StateReader& reader) {
     m_parked = {};
     m_is_parked = reader.get<uint8_t>() != 0 && reader.ok();
     if (m_is_parked) {
-        activate_device();
-        m_parked = m_device->active() ? m_device->deactivate() : VirtioSession{};
-        m_is_parked = !m_parked.queues.empty();
+        m_parked = make_session();
         for (auto& queue : m_parked.queues) {
             if (queue) {
                 queue->load(reader);

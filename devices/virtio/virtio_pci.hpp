@@ -66,6 +66,7 @@ class VirtioPci final : public PciFunction, private VirtioTransport {
     void write_status(uint8_t value);
     void write_features_ok();
     void activate_device();
+    [[nodiscard]] VirtioSession make_session() const;
     uint64_t device_config_read(uint32_t offset, unsigned size) const;
     uint64_t isr_read();
     void notify(uint32_t offset);

@@ -187,14 +187,21 @@ std::optional<VirtioChain> Virtqueue::pop() {
         fail("the available ring is not in memory");
         return std::nullopt;
     }
+    auto chain = take_again(*head);
+    if (chain) {
+        ++m_next_available;
+    }
+    return chain;
+}
+
+std::optional<VirtioChain> Virtqueue::take_again(uint16_t head) {
     VirtioChain chain;
-    chain.head = *head;
+    chain.head = head;
     m_chain_bytes = 0;
     m_chain_descriptors = 0;
-    if (!walk(chain, m_config.descriptors, m_config.size, *head, false)) {
+    if (!walk(chain, m_config.descriptors, m_config.size, head, false)) {
         return std::nullopt;
     }
-    ++m_next_available;
     return chain;
 }
 

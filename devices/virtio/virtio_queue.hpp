@@ -64,6 +64,8 @@ class Virtqueue {
 
     // The next request, or nothing: the ring is empty or broken (see problem()).
     [[nodiscard]] std::optional<VirtioChain> pop();
+    // A request that was popped before the machine was saved, by its head; nothing when there is no such chain any more.
+    [[nodiscard]] std::optional<VirtioChain> take_again(uint16_t head);
     // Gives the request back with the number of bytes written to its writable part.
     void push(uint16_t head, uint32_t written);
     // Must the driver be interrupted for what was pushed since the last call? (2.7.7)

@@ -22,15 +22,16 @@ class AhciDriver {
     static constexpr PciAddress k_address{0x1f, 2};
     static constexpr uint64_t k_data_offset = 0x4000;
 
-    AhciDriver(FakeMachine& machine, PciBus& bus, unsigned port = 0, uint64_t base = 0x10000)
-        : m_machine(machine), m_bus(bus), m_port(port), m_base(base) {}
+    AhciDriver(FakeMachine& machine, PciBus& bus, unsigned port = 0, uint64_t base = 0x10000,
+               uint32_t abar = static_cast<uint32_t>(k_abar))
+        : m_machine(machine), m_bus(bus), m_port(port), m_base(base), m_abar(abar) {}
 
     void enable_pci() {
-        m_bus.config_write(k_address, 0x24, 4, k_abar);
+        m_bus.config_write(k_address, 0x24, 4, m_abar);
         m_bus.config_write(k_address, 0x04, 2, 6);
     }
-    uint32_t hba(unsigned reg) { return static_cast<uint32_t>(m_machine.mmio.read(k_abar + reg, 4)); }
-    void set_hba(unsigned reg, uint32_t value) { m_machine.mmio.write(k_abar + reg, 4, value); }
+    uint32_t hba(unsigned reg) { return static_cast<uint32_t>(m_machine.mmio.read(m_abar + reg, 4)); }
+    void set_hba(unsigned reg, uint32_t value) { m_machine.mmio.write(m_abar + reg, 4, value); }
     uint32_t reg(unsigned reg) { return hba(0x100 + m_port * 0x80 + reg); }
     void set_reg(unsigned reg, uint32_t value) { set_hba(0x100 + m_port * 0x80 + reg, value); }
 
@@ -152,6 +153,7 @@ class AhciDriver {
     PciBus& m_bus;
     unsigned m_port;
     uint64_t m_base;
+    uint32_t m_abar;
 };
 
 }  // namespace skep::test

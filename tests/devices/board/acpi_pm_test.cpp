@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "devices/board/acpi_pm.hpp"
+#include "devices/board/debug_ports.hpp"
 #include "tests/devices/board/board_fixture.hpp"
 
 namespace skep::test {
@@ -132,6 +133,37 @@ TEST_F(PowerTest, debug_console_collects_text) {
         out(0x402, static_cast<unsigned char>(character));
     }
     EXPECT_EQ(debug.output, "SeaBIOS\n");
+    EXPECT_EQ(in(0xe9), 0xff) << "only by option";
+}
+
+TEST(DebugConsoleTest, logged_output_is_taken_from_port_e9_too) {
+    IoSpace ports("port");
+    ScriptedBackend backend;
+    DebugConsole console(ports, &backend, DebugOutput::logged);
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(ports.read(0xe9, 1), 0xe9U);
+    for (const char character : std::string("kernel here\nno end")) {
+        ports.write(character == 'h' ? 0x402 : 0xe9, 1, static_cast<unsigned char>(character));
+    }
+    EXPECT_EQ(backend.output, "kernel here\nno end");
+    const std::string logged = testing::internal::GetCapturedStderr();
+    EXPECT_NE(logged.find("guest firmware: kernel here\n"), std::string::npos) << logged;
+    EXPECT_EQ(logged.find("no end"), std::string::npos) << logged;
+}
+
+TEST(DebugConsoleTest, guest_that_floods_it_does_not_fill_the_log) {
+    IoSpace ports("port");
+    DebugConsole console(ports, nullptr, DebugOutput::logged);
+    testing::internal::CaptureStderr();
+    const std::string line(150, 'x');
+    for (unsigned count = 0; count < 10'000; ++count) {
+        for (const char character : line + "\n") {
+            ports.write(0xe9, 1, static_cast<unsigned char>(character));
+        }
+    }
+    const std::string logged = testing::internal::GetCapturedStderr();
+    EXPECT_LT(logged.size(), size_t{2} << 20);
+    EXPECT_NE(logged.find("(the rest is left out)"), std::string::npos);
 }
 
 TEST_F(PowerTest, debug_exit_gives_its_code) {
