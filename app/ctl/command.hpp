@@ -24,10 +24,14 @@ class Output {
     void print(const OrderedJson& json, std::string_view text) const;
     // To standard error (and as {"error": ...} to standard output with --json).
     void print_error(const Error& error) const;
+    // The same for a command line that was not understood.
+    void print_usage_error(const std::string& message) const;
     // A remark for people, to standard error; never in JSON.
     void note(std::string_view text) const;
 
   private:
+    void print_failure(std::string_view kind, const std::string& message) const;
+
     OutputFormat m_format;
 };
 
@@ -40,6 +44,7 @@ class Command {
     // The exit code, normally 0. A Result's error is printed by main() and gives exit code 1, or error_code().
     [[nodiscard]] virtual Result<int> run(const Output& output) = 0;
     [[nodiscard]] virtual int error_code() const { return 1; }
+    [[nodiscard]] virtual int usage_error_code() const { return 2; }
 };
 
 using Commands = std::vector<std::unique_ptr<Command>>;

@@ -17,12 +17,15 @@ void Output::print(const OrderedJson& json, std::string_view text) const {
     std::fflush(stdout);
 }
 
-void Output::print_error(const Error& error) const {
+void Output::print_failure(std::string_view kind, const std::string& message) const {
     if (is_json()) {
-        print(OrderedJson{{"error", {{"kind", to_text(error.kind)}, {"message", error.message}}}}, "");
+        print(OrderedJson{{"error", {{"kind", kind}, {"message", message}}}}, "");
     }
-    fmt::print(stderr, "{}: {}\n", k_program_name, error.message);
+    fmt::print(stderr, "{}: {}\n", k_program_name, message);
 }
+
+void Output::print_error(const Error& error) const { print_failure(to_text(error.kind), error.message); }
+void Output::print_usage_error(const std::string& message) const { print_failure("usage", message); }
 
 void Output::note(std::string_view text) const {
     if (!is_json()) {

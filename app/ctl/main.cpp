@@ -14,6 +14,11 @@ namespace {
 
 constexpr int k_usage_error = 2;
 
+// The command line was not understood, so whether it wants JSON is seen by looking.
+bool wants_json(int argc, char** argv) {
+    return std::any_of(argv, argv + argc, [](const char* argument) { return std::string_view(argument) == "--json"; });
+}
+
 // CLI11 says "A subcommand is required" of a command that it does not know.
 std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
     const std::vector<std::string> unknown = app.remaining();
@@ -36,7 +41,7 @@ int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);  // a viewer's socket may close under us
     CLI::App app("Virtual machines from the command line.", k_program_name);
     bool json = false;
-    app.add_flag("--json", json, "Answer as JSON");
+    app.add_flag("--json", json, "Answer as JSON (with every command)");
     app.set_version_flag("--version", SKEP_VERSION);
     app.require_subcommand(1);
     app.fallthrough();
@@ -52,8 +57,10 @@ int main(int argc, char** argv) {
     } catch (const CLI::Success& help_or_version) {
         return app.exit(help_or_version);
     } catch (const CLI::ParseError& error) {
-        fmt::print(stderr, "{}: {}\n", k_program_name, usage_error(app, error));
-        return k_usage_error;
+        const Output output(wants_json(argc, argv) ? OutputFormat::json : OutputFormat::text);
+        output.print_usage_error(usage_error(app, error));
+        const auto used = std::ranges::find_if(parsers, [](const CLI::App* parser) { return parser->parsed(); });
+        return used == parsers.end() ? k_usage_error : commands[static_cast<size_t>(used - parsers.begin())]->usage_error_code();
     }
     const Output output(json ? OutputFormat::json : OutputFormat::text);
     for (size_t index = 0; index < commands.size(); ++index) {

@@ -178,6 +178,7 @@ class RunCommand final : public Command {
             });
     }
     [[nodiscard]] int error_code() const override { return static_cast<int>(ExitCode::error); }
+    [[nodiscard]] int usage_error_code() const override { return error_code(); }  // 2 says that the guest halted
 
     [[nodiscard]] Result<int> run(const Output& output) override {
         Result<VmSpec> spec = m_options.make_spec("run");

@@ -114,6 +114,52 @@ TEST_F(CtlTest, errors_are_one_sentence_and_the_same_in_json) {
     EXPECT_TRUE(list_bundles().empty());
 }
 
+TEST_F(CtlTest, wrong_command_lines_are_one_sentence_and_their_code_means_nothing_else) {
+    const Outcome unknown = ctl({"list", "--frobnicate"});
+    EXPECT_EQ(unknown.code, 2);
+    EXPECT_EQ(unknown.out, "");
+    EXPECT_EQ(std::count(unknown.error.begin(), unknown.error.end(), '\n'), 1) << unknown.error;
+    EXPECT_EQ(json_of({"list", "--frobnicate"})["error"]["kind"], "usage");
+    EXPECT_EQ(ctl({"run", "--frobnicate"}).code, 4) << "2 would be a halted guest";
+    EXPECT_EQ(ctl({"run", "--timeout", "-3"}).code, 4);
+    EXPECT_EQ(ctl({}).code, 2);
+    EXPECT_EQ(json_of({"run", "--kernel", "/none"})["error"]["kind"], "not_found");
+}
+
+std::vector<std::string> keys_of(const Json& object) {
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : object.items()) {
+        keys.push_back(key);
+    }
+    std::ranges::sort(keys);
+    return keys;
+}
+
+// docs/command-line.md names them; scripts rely on them.
+TEST_F(CtlTest, json_answers_have_the_documented_keys) {
+    using Keys = std::vector<std::string>;
+    EXPECT_EQ(keys_of(json_of({"create", "a", "--disk", "1M"})), (Keys{"folder", "id", "name"}));
+    EXPECT_EQ(keys_of(json_of({"list"})[0]), (Keys{"cpus", "folder", "id", "memory_mib", "name", "state"}));
+    EXPECT_EQ(keys_of(json_of({"set", "a", "notes=x"})), (Keys{"name", "next_start"}));
+    EXPECT_EQ(keys_of(json_of({"start", "a"})), (Keys{"cpu_backend", "cpu_reason", "name", "pid"}));
+    const Json info = json_of({"info", "a"});
+    EXPECT_EQ(keys_of(info["status"]), (Keys{"cpu_backend", "cpu_reason", "reason", "uptime_ms"}));
+    EXPECT_TRUE(info.contains("pid") && info.contains("worker") && info.contains("memory") && info.contains("disks[0].file"));
+    for (const char* action : {"pause", "resume", "reset", "poweroff"}) {
+        EXPECT_EQ(keys_of(json_of({action, "a"})), (Keys{"done", "name"})) << action;
+    }
+    EXPECT_EQ(keys_of(json_of({"info", "a"})["last_exit"]), (Keys{"code", "message"}));
+    EXPECT_EQ(keys_of(json_of({"log", "a"})), (Keys{"file", "text"}));
+    const Json doctor = json_of({"doctor"});
+    EXPECT_EQ(keys_of(doctor), (Keys{"findings", "ready"}));
+    EXPECT_EQ(keys_of(doctor["findings"][0]), (Keys{"cause", "command", "cure", "id", "level", "title"}));
+    EXPECT_EQ(keys_of(json_of({"protocol"})), (Keys{"markdown", "version"}));
+    EXPECT_EQ(keys_of(json_of({"delete", "a", "--list"})), (Keys{"files", "folder"}));
+    const Json gone = json_of({"delete", "a"});
+    EXPECT_EQ(keys_of(gone), (Keys{"files", "folder", "trashed"}));
+    EXPECT_EQ(keys_of(gone["files"][0]), (Keys{"allocated", "path", "size"}));
+}
+
 TEST_F(CtlTest, broken_vm_yaml_is_listed_with_its_place) {
     ctl({"create", "a"});
     ASSERT_TRUE(replace_file(m_folder / "skep/machines/a.skep/vm.yaml", "name: a\ncpus: lots\n"));
