@@ -123,7 +123,7 @@ TEST_F(CtlTest, wrong_command_lines_are_one_sentence_and_their_code_means_nothin
     EXPECT_EQ(ctl({"run", "--frobnicate"}).code, 4) << "2 would be a halted guest";
     EXPECT_EQ(ctl({"run", "--timeout", "-3"}).code, 4);
     EXPECT_EQ(ctl({}).code, 2);
-    EXPECT_EQ(json_of({"run", "--kernel", "/none"})["error"]["kind"], "not_found");
+    EXPECT_EQ(json_of({"run", "--kernel", "/none"})["error"]["kind"], "invalid_input");
 }
 
 std::vector<std::string> keys_of(const Json& object) {
