@@ -197,11 +197,16 @@ double nanoseconds(const Case& one) {
 }  // namespace
 }  // namespace skep
 
-int main() {
-    fmt::print("{{\n");
-    const auto all = skep::cases();
-    for (size_t i = 0; i < all.size(); ++i) {
-        fmt::print("  \"{}\": {:.1f}{}\n", all[i].name, skep::nanoseconds(all[i]), i + 1 < all.size() ? "," : "");
+// Arguments: names of cases, or none for all.
+int main(int argc, char** argv) {
+    const std::vector<std::string> wanted(argv + 1, argv + argc);
+    fmt::print("{{");
+    const char* separator = "\n";
+    for (const skep::Case& one : skep::cases()) {
+        if (wanted.empty() || std::find(wanted.begin(), wanted.end(), one.name) != wanted.end()) {
+            fmt::print("{}  \"{}\": {:.1f}", separator, one.name, skep::nanoseconds(one));
+            separator = ",\n";
+        }
     }
-    fmt::print("}}\n");
+    fmt::print("\n}}\n");
 }

@@ -10,7 +10,10 @@
 
 #include "vmm/cpu/cpu_state.hpp"
 #include "vmm/cpu/vcpu.hpp"
+#include "vmm/interp/address_spaces.hpp"
+#include "vmm/interp/code_contexts.hpp"
 #include "vmm/interp/op.hpp"
+#include "vmm/interp/second_tlb.hpp"
 
 namespace skep::interp {
 
@@ -61,19 +64,21 @@ constexpr TlbSet empty_tlb_set() {
     return set;
 }
 inline std::byte* host_of(const TlbEntry& entry, uint64_t linear) { return entry.host_page + (linear & 0xfff); }
-// Which entries of a set hold something, so that a flush touches only those (mmu.cpp).
+// Which entries of a set hold something, so that a flush touches only those.
 struct TlbUse {
-    std::array<uint64_t, k_tlb_entries / 64> used{};
-    std::array<uint64_t, k_tlb_entries / 64> global{};
-    std::array<uint8_t, k_tlb_entries> page_shift{};  // of the guest's page: 12, 21, 22, 30
+    using Bits = std::array<uint64_t, k_tlb_entries / 64>;
+    Bits used{};
+    Bits global{};
+    Bits large{};  // parts of a page larger than 4 KiB
 };
 inline constexpr uint64_t k_no_page = ~uint64_t{0};  // of a code TLB entry
 
 // Translations of instruction fetches: resolve(Access::execute) looks here first.
 struct CodeTlbEntry {
-    uint64_t tag = ~uint64_t{0};  // linear page address, bit 0 set for CPL 3
-    std::byte* host = nullptr;    // of the page
-    GuestAddress physical = 0;    // of the page
+    uint64_t tag = k_no_page;   // linear page address, bit 0 set for CPL 3
+    View view = 0;              // it holds as long as this is the processor's view, or the one of global pages
+    std::byte* host = nullptr;  // of the page
+    GuestAddress physical = 0;  // of the page
 };
 inline constexpr unsigned k_code_tlb_entries = 256;
 
@@ -90,7 +95,7 @@ enum Request : uint32_t {
 // ordinary base + displacement ones.
 inline constexpr RegisterOffset k_block_rip_register = 17 * 8;
 
-// Where execution goes on at a RIP, if the mode and the code generation are still the same. Direct-mapped.
+// Where execution goes on at a RIP, as long as its code context is the processor's. Direct-mapped.
 struct JumpEntry {
     uint64_t rip = ~uint64_t{0};
     uint64_t context = 0;  // Core::code_context
@@ -117,9 +122,9 @@ class Core {
     // Highest offset of a segment that a read / write may touch without a closer look; -1 sends every access to the
     // exact check (null, expand-down, execute-only...). Not used in 64-bit mode. Kept by refresh_decode_mode().
     std::array<int64_t, 6> read_limit{}, write_limit{};
-    // What a linear code address means: the low byte is DecodeMode and CPL in one number, kept by
-    // refresh_decode_mode(); the rest counts new_code_generation().
-    uint64_t code_context = 0x100;
+    // What RIP means now, as a number from 1 to 4095: code_contexts.hpp.
+    uint64_t code_context = 0;
+    uint8_t code_mode = 0;           // DecodeMode::key(), and k_user_code at CPL 3
     Fault fault{};                   // of the last try_... function (memory_access.hpp) that said no
     bool interrupt_maybe = true;     // CpuIo::interrupt_pending() is worth a call; cleared by poll_events() when it says no
 
@@ -160,11 +165,11 @@ class Core {
     std::array<TlbSet, k_access_rules> tlb_sets;  // empty: see the constructor
     std::array<TlbUse, k_access_rules> tlb_use{};
     std::array<CodeTlbEntry, k_code_tlb_entries> code_tlb{};
+    AddressSpaces spaces;
+    SecondTlb second_tlb;
+    CodeContexts contexts;
     std::array<MemoryRange, 2> known_ranges{};  // of the memory map, lately used by page walks; dropped by flush_tlb()
     std::array<uint64_t, 4> pdpte{};            // PAE paging: loaded with CR3 (SDM 3A, 4.4.1)
 };
-
-// A linear code address may mean something else from now on: flush_tlb(), flush_tlb_page(), a new memory map.
-inline void new_code_generation(Core& core) { core.code_context += 0x100; }
 
 }  // namespace skep::interp

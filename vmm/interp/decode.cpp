@@ -166,7 +166,8 @@ void refresh_decode_mode(Core& core) {
         core.read_limit[i] = plain && (!is_code || right) ? int64_t{segment.limit} : -1;
         core.write_limit[i] = plain && !is_code && right ? int64_t{segment.limit} : -1;
     }
-    core.code_context = (core.code_context & ~uint64_t{0xff}) | decode_mode(core).key() | (core.cpl == 3 ? 0x80U : 0U);
+    core.code_mode = static_cast<uint8_t>(decode_mode(core).key() | (core.cpl == 3 ? k_user_code : 0U));
+    refresh_code_context(core);
 }
 
 RegisterOffset register_offset(ZydisRegister value) {

@@ -31,7 +31,7 @@ struct DecodeMode {
 };
 [[nodiscard]] DecodeMode decode_mode(const Core& core);
 
-// Core::code_context, read_limit, write_limit: update_mode() ends with this, and so must anything that changes a segment
+// Core::code_mode, code_context, read_limit, write_limit: update_mode() ends with this, and so must anything that changes a segment
 // register without it.
 void refresh_decode_mode(Core& core);
 

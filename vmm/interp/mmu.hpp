@@ -35,12 +35,21 @@ Fault page_fault(Core& core, uint64_t linear, uint32_t error_code);
 // The same, throwing that #PF. Returns nullptr for what the machine answers; *physical_out, if not null, is set always.
 std::byte* resolve(Core& core, uint64_t linear, Access access, AccessRule rule, GuestAddress* physical_out);
 
-// Drops every cached translation, global ones too, and what is remembered of the memory map.
+// --- flushes (SDM 3A, 4.10.4) ------------------------------------------------------------------------------------------
+// Every cached translation of every address space, global ones too, and what is remembered of the memory map.
 void flush_tlb(Core& core);
-// Drops the translations that a MOV to CR3 drops: all but those of global pages.
-void flush_tlb_non_global(Core& core);
-// INVLPG: the page holding `linear`, however large the guest mapped it.
+// The inline TLB only: the rules of access changed (WP, SMAP, breakpoints), not the translations.
+void flush_inline_tlb(Core& core);
+// After CR3 (and CR4.PCIDE) named the address space. `keep`: bit 63 of a MOV to CR3 with CR4.PCIDE. Global translations
+// stay in any case.
+enum class OldTranslations : uint8_t { drop, keep };
+void enter_address_space(Core& core, OldTranslations old);
+// INVLPG: the page holding `linear`, however large the guest mapped it, global or the current address space's.
 void flush_tlb_page(Core& core, uint64_t linear);
+// INVPCID types 0, 1 and 3: without global translations.
+void flush_tlb_page(Core& core, uint64_t linear, uint16_t pcid);
+void flush_tlb_pcid(Core& core, uint16_t pcid);
+void flush_tlb_non_global(Core& core);
 // The write tag of every entry that maps this host page: called when the page gets its k_page_has_code mark.
 void protect_tlb_page(Core& core, const std::byte* host_page);
 

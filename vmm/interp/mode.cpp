@@ -41,7 +41,7 @@ constexpr uint64_t k_cr0_writable = k_cr0_pe | k_cr0_mp | k_cr0_em | k_cr0_ts | 
 constexpr uint64_t k_cr4_writable = k_cr4_tsd | k_cr4_de | k_cr4_pse | k_cr4_pae | k_cr4_mce | k_cr4_pge | k_cr4_pce |
                                     k_cr4_osfxsr | k_cr4_osxmmexcpt | k_cr4_umip | k_cr4_fsgsbase | k_cr4_pcide |
                                     k_cr4_osxsave | k_cr4_smep | k_cr4_smap;
-constexpr uint64_t k_cr4_rules_translation = k_cr4_pse | k_cr4_pae | k_cr4_pge | k_cr4_pcide | k_cr4_smep | k_cr4_smap;
+constexpr uint64_t k_cr4_rules_translation = k_cr4_pse | k_cr4_pae | k_cr4_pge | k_cr4_pcide | k_cr4_smep;
 
 bool uses_pdptes(uint64_t cr0, uint64_t cr4, uint64_t efer) {
     return (cr0 & k_cr0_pg) != 0 && (cr4 & k_cr4_pae) != 0 && (efer & k_efer_lme) == 0;
@@ -105,15 +105,19 @@ void write_cr0(Core& core, uint64_t value) {
         const bool long_mode = paging && (core.msr.efer & k_efer_lme) != 0;
         core.msr.efer = (core.msr.efer & ~k_efer_lma) | (long_mode ? k_efer_lma : 0);
     }
-    if ((changed & (k_cr0_pg | k_cr0_wp | k_cr0_pe)) != 0) {
+    if ((changed & k_cr0_pg) != 0) {
         flush_tlb(core);
+    } else if ((changed & (k_cr0_wp | k_cr0_pe)) != 0) {
+        flush_inline_tlb(core);
     }
     update_mode(core);
 }
 
 void write_cr3(Core& core, uint64_t value) {
-    if ((core.cr4 & k_cr4_pcide) != 0) {
-        value &= ~k_cr3_no_flush;  // entries of the PCID that comes may be kept, but need not be
+    OldTranslations old = OldTranslations::drop;
+    if ((core.cr4 & k_cr4_pcide) != 0 && (value & k_cr3_no_flush) != 0) {
+        value &= ~k_cr3_no_flush;
+        old = OldTranslations::keep;
     }
     if ((value >> k_physical_address_bits) != 0) {
         raise(k_gp, 0);
@@ -122,7 +126,7 @@ void write_cr3(Core& core, uint64_t value) {
         core.pdpte = checked_pdptes(core, value);
     }
     core.cr3 = value;
-    flush_tlb_non_global(core);
+    enter_address_space(core, old);
 }
 
 void write_cr4(Core& core, uint64_t value) {
@@ -141,6 +145,8 @@ void write_cr4(Core& core, uint64_t value) {
     core.cr4 = value;
     if ((changed & k_cr4_rules_translation) != 0) {
         flush_tlb(core);
+    } else if ((changed & k_cr4_smap) != 0) {
+        flush_inline_tlb(core);
     }
     update_mode(core);
 }

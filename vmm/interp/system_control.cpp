@@ -86,10 +86,10 @@ void read_debug_register(Core& core, const Op& op) {
 
 namespace {
 
-// Pages with a data breakpoint have no place in the TLB.
+// Pages with a data breakpoint have no place in the inline TLB.
 void flush_tlb_for_breakpoints(Core& core) {
     if (has_breakpoints(core)) {
-        flush_tlb(core);
+        flush_inline_tlb(core);
     }
 }
 
@@ -189,7 +189,11 @@ void clear_task_switched(Core& core, const Op&) {
 void invalidate_page(Core& core, const Op& op) {
     require_ring0(core);
     const uint64_t linear = core.segment_base[op.segment] + effective_address(core, op);
-    flush_tlb_page(core, core.code64 ? linear : linear & 0xffff'ffff);
+    if (!core.code64) {
+        flush_tlb_page(core, linear & 0xffff'ffff);
+    } else if (is_canonical(linear)) {
+        flush_tlb_page(core, linear);
+    }
 }
 
 void invalidate_pcid(Core& core, const Op& op) {
@@ -203,12 +207,9 @@ void invalidate_pcid(Core& core, const Op& op) {
     if (type > 3 || bad_pcid || (type == 0 && !is_canonical(address))) {
         raise(k_gp, 0);
     }
-    const uint64_t current = (core.cr4 & k_cr4_pcide) != 0 ? core.cr3 & 0xfff : 0;
-    if (names_pcid && pcid != current) {
-        return;  // nothing of other address spaces is kept
-    }
     switch (type) {
-        case 0: flush_tlb_page(core, address); break;
+        case 0: flush_tlb_page(core, address, static_cast<uint16_t>(pcid)); break;
+        case 1: flush_tlb_pcid(core, static_cast<uint16_t>(pcid)); break;
         case 2: flush_tlb(core); break;
         default: flush_tlb_non_global(core); break;
     }

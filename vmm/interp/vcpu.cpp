@@ -19,7 +19,7 @@ namespace {
 
 constexpr uint64_t k_dr6_single_step = 0x4000;  // DR6.BS
 constexpr size_t k_most_straddlers = 4096;
-constexpr uint32_t k_block_key_bits = 0x7f;  // of Core::code_context: all but the privilege
+constexpr uint32_t k_block_key_bits = 0x7f;  // of Core::code_mode: all but the privilege
 
 }  // namespace
 
@@ -126,7 +126,7 @@ InterpVcpu::Entry InterpVcpu::find_code(uint32_t extra_key) {
     uint64_t linear = 0;
     const uint64_t room = fetch_room(linear);
     const std::byte* host = resolve(core, linear, Access::execute, fetch_rule(), nullptr);
-    const uint32_t key = (static_cast<uint32_t>(core.code_context) & k_block_key_bits) | extra_key;
+    const uint32_t key = (core.code_mode & k_block_key_bits) | extra_key;
     if (host == nullptr) {
         return fetch_slowly(key, linear, room);
     }

@@ -63,32 +63,6 @@ uint64_t frame_of(PagingMode mode, uint64_t entry, unsigned shift, bool large) {
     return entry & k_address_mask & ~(bit(shift) - 1);
 }
 
-// SDM 3A, 4.6.1.
-Rights rights_of(const PagingControls& controls, const Path& path, Requester requester) {
-    const bool user_page = (path.all_of & k_user) != 0;
-    const bool writable = (path.all_of & k_writable) != 0;
-    const bool executable = !controls.no_execute || controls.mode == PagingMode::bits32 || (path.any_of & k_nx) == 0;
-    if (requester == Requester::user) {
-        return {.read = user_page, .write = user_page && writable, .execute = user_page && executable};
-    }
-    const bool data_allowed = !user_page || !controls.smap || requester == Requester::supervisor_smap_lifted;
-    return {.read = data_allowed,
-            .write = data_allowed && (writable || !controls.write_protect),
-            .execute = executable && (!user_page || !controls.smep)};
-}
-
-// W/R, U/S and I/D of the error code. I/D exists with SMEP, or with XD in a paging mode that has it (SDM 3A, 4.7).
-uint32_t access_error(const PagingControls& controls, PageUse use, Requester requester) {
-    uint32_t error = requester == Requester::user ? k_pf_user : 0;
-    if (use == PageUse::write) {
-        error |= k_pf_write;
-    }
-    const bool tells_fetches = controls.smep || (controls.no_execute && controls.mode != PagingMode::bits32);
-    if (use == PageUse::execute && tells_fetches) {
-        error |= k_pf_fetch;
-    }
-    return error;
-}
-
 }  // namespace paging
+
 }  // namespace skep::x86

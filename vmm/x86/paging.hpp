@@ -51,6 +51,15 @@ struct Translation {
     // What the same requester may do without another walk; `writable` also says that the dirty bit is set.
     bool readable = false;
     bool writable = false;
+    // For a TLB of the caller's, that may answer the next access by rights_of(): the leaf with R/W, U/S and XD as the levels
+    // above left them. And for a cache of tables: where a walk of this region may start again (shift 0: nowhere).
+    uint64_t effective = 0;
+    struct Start {
+        uint64_t table = 0;
+        uint64_t rights = ~uint64_t{0};  // R/W, U/S, XD of the levels above, in their places
+        uint8_t shift = 0;               // what an entry of the table maps; 0: from the root
+    };
+    Start last_table;
 };
 
 namespace paging {
@@ -71,14 +80,17 @@ struct Path {
         uint64_t address;
         uint64_t entry;
     };
-    std::array<Step, 4> step{};
+    std::array<Step, 4> step;  // `count` of them
     unsigned count = 0;
     uint64_t all_of = k_writable | k_user;  // R/W and U/S of all levels, combined by AND
     uint64_t any_of = 0;                    // XD, combined by OR
+    uint64_t above = 0;                     // combined() without the last step
     unsigned shift = 0;                     // of the leaf
     bool large = false;
 
+    [[nodiscard]] uint64_t combined() const { return (all_of & (k_writable | k_user)) | (any_of & k_nx); }
     void add(uint64_t address, uint64_t entry) {
+        above = combined();
         step[count++] = {address, entry};
         all_of &= entry;
         any_of |= entry;
@@ -89,8 +101,31 @@ struct Path {
 struct Rights {
     bool read, write, execute;
 };
-[[nodiscard]] Rights rights_of(const PagingControls& controls, const Path& path, Requester requester);
-[[nodiscard]] uint32_t access_error(const PagingControls& controls, PageUse use, Requester requester);
+// By the combined R/W, U/S and XD (SDM 3A, 4.6.1).
+inline Rights rights_of(const PagingControls& controls, uint64_t combined, Requester requester) {
+    const bool user_page = (combined & k_user) != 0;
+    const bool writable = (combined & k_writable) != 0;
+    const bool executable = !controls.no_execute || controls.mode == PagingMode::bits32 || (combined & k_nx) == 0;
+    if (requester == Requester::user) {
+        return {.read = user_page, .write = user_page && writable, .execute = user_page && executable};
+    }
+    const bool data_allowed = !user_page || !controls.smap || requester == Requester::supervisor_smap_lifted;
+    return {.read = data_allowed,
+            .write = data_allowed && (writable || !controls.write_protect),
+            .execute = executable && (!user_page || !controls.smep)};
+}
+// W/R, U/S and I/D of the error code. I/D exists with SMEP, or with XD in a paging mode that has it (SDM 3A, 4.7).
+inline uint32_t access_error(const PagingControls& controls, PageUse use, Requester requester) {
+    uint32_t error = requester == Requester::user ? k_pf_user : 0;
+    if (use == PageUse::write) {
+        error |= k_pf_write;
+    }
+    const bool tells_fetches = controls.smep || (controls.no_execute && controls.mode != PagingMode::bits32);
+    if (use == PageUse::execute && tells_fetches) {
+        error |= k_pf_fetch;
+    }
+    return error;
+}
 // Whether this PDE/PDPTE maps a page itself.
 [[nodiscard]] inline bool maps_large_page(const PagingControls& controls, uint64_t entry, unsigned shift) {
     return shift > 12 && shift < 39 && (entry & k_large) != 0 &&
@@ -121,6 +156,17 @@ Stop descend(const PagingControls& controls, Tables& tables, uint64_t linear, ui
         }
         table = entry & k_address_mask;
     }
+}
+
+template <typename Tables>
+Stop descend_from(const Translation::Start& start, const PagingControls& controls, Tables& tables, uint64_t linear,
+                  Path& path) {
+    path.all_of &= start.rights;
+    path.any_of |= start.rights & k_nx;
+    if (controls.mode == PagingMode::bits32) {
+        return descend<uint32_t>(controls, tables, linear, start.table, start.shift, path);
+    }
+    return descend<uint64_t>(controls, tables, linear, start.table, start.shift, path);
 }
 
 template <typename Tables>
@@ -165,12 +211,35 @@ bool set_accessed_dirty(const PagingControls& controls, Tables& tables, Path& pa
 
 }  // namespace paging
 
+namespace paging {
+
+// What a leaf with the combined rights in it (Translation::effective) is to one access, in place: copies of small fields
+// cost more than the walk.
+inline void judge(const PagingControls& controls, uint64_t effective, unsigned shift, uint64_t linear, PageUse use,
+                  Requester requester, Translation& result) {
+    const Rights rights = rights_of(controls, effective, requester);
+    result.allowed = use == PageUse::read ? rights.read : use == PageUse::write ? rights.write : rights.execute;
+    if (!result.allowed) {
+        result.error_code = access_error(controls, use, requester) | k_pf_present;
+        return;
+    }
+    result.physical = (effective & k_address_mask) | (linear & (bit(shift) - 1));
+    result.page_shift = static_cast<uint8_t>(shift);
+    result.global = (effective & k_global) != 0;
+    result.readable = rights.read;
+    result.writable = rights.write && (effective & k_dirty) != 0;
+    result.effective = effective;
+}
+
+}  // namespace paging
+
 // Walks for one access. Tables has
 //   template <typename Entry> uint64_t load(uint64_t physical);           // Entry: uint32_t or uint64_t, aligned
 //   template <typename Entry> bool exchange(uint64_t physical, uint64_t expected, uint64_t wanted);  // atomic
 // A and D bits are set only when the access is allowed. Any address is fine: bits above the mode's width are ignored.
 template <typename Tables>
-Translation walk(const PagingControls& controls, Tables& tables, uint64_t linear, PageUse use, Requester requester) {
+Translation walk(const PagingControls& controls, Tables& tables, uint64_t linear, PageUse use, Requester requester,
+                 const Translation::Start& start = {}) {
     Translation result;
     if (controls.mode == PagingMode::none) {
         result.allowed = result.readable = result.writable = true;
@@ -181,31 +250,30 @@ Translation walk(const PagingControls& controls, Tables& tables, uint64_t linear
     constexpr unsigned k_tries = 256;
     for (unsigned attempt = 0;; ++attempt) {
         paging::Path path;
-        const paging::Stop stop = paging::descend_from_root(controls, tables, linear, path);
+        const paging::Stop stop = start.shift != 0 ? paging::descend_from(start, controls, tables, linear, path)
+                                                   : paging::descend_from_root(controls, tables, linear, path);
         if (stop != paging::Stop::leaf) {
             result.error_code = paging::access_error(controls, use, requester) |
                                 (stop == paging::Stop::reserved ? k_pf_present | k_pf_reserved : 0);
             return result;
         }
-        const paging::Rights rights = paging::rights_of(controls, path, requester);
-        const bool allowed = use == PageUse::read    ? rights.read
-                             : use == PageUse::write ? rights.write
-                                                     : rights.execute;
-        if (!allowed) {
-            result.error_code = paging::access_error(controls, use, requester) | k_pf_present;
+        const uint64_t frame = paging::frame_of(controls.mode, path.leaf(), path.shift, path.large);
+        constexpr uint64_t k_kept = paging::k_dirty | paging::k_global;
+        const uint64_t effective = frame | path.combined() | (path.leaf() & k_kept);
+        paging::judge(controls, effective, path.shift, linear, use, requester, result);
+        if (!result.allowed) {
             return result;
         }
-        const bool marked = paging::set_accessed_dirty(controls, tables, path, use);
-        if (!marked && attempt < k_tries) {
+        if (!paging::set_accessed_dirty(controls, tables, path, use) && attempt < k_tries) {
             continue;
         }
-        const uint64_t offset_mask = bit(path.shift) - 1;
-        result.allowed = true;
-        result.physical = paging::frame_of(controls.mode, path.leaf(), path.shift, path.large) | (linear & offset_mask);
-        result.page_shift = static_cast<uint8_t>(path.shift);
-        result.global = (path.leaf() & paging::k_global) != 0;
-        result.readable = rights.read;
-        result.writable = rights.write && (path.leaf() & paging::k_dirty) != 0;
+        result.effective |= path.leaf() & paging::k_dirty;
+        result.writable = result.writable || (use == PageUse::write && (path.leaf() & paging::k_dirty) != 0);
+        if (path.shift == 12) {
+            result.last_table.table = path.step[path.count - 1].address & ~uint64_t{0xfff};
+            result.last_table.rights = path.above;
+            result.last_table.shift = 12;
+        }
         return result;
     }
 }
