@@ -70,16 +70,18 @@ void ConsoleView::attach(ConsoleLink link) {
     connect(m_connection, &ConsoleConnection::received, m_terminal, &TerminalWidget::feed);
     connect(m_connection, &ConsoleConnection::closed, this, &ConsoleView::link_lost);
     connect(m_terminal, &TerminalWidget::send_to_guest, m_connection, &ConsoleConnection::send);
-    set_notice({});
+    set_off({});
 }
 
 bool ConsoleView::attached() const {
     return m_connection != nullptr && m_connection->open();
 }
 
-void ConsoleView::set_notice(const QString& text) {
-    m_notice->setText(text);
-    m_notice->setVisible(!text.isEmpty());
+void ConsoleView::set_off(const QString& text) {
+    const bool blank = last_line().isEmpty();
+    m_terminal->set_line(text.isEmpty() ? TerminalWidget::Line::alive : TerminalWidget::Line::dead, blank ? text : QString());
+    m_notice->setText(tr("The machine is off. Its last output stays here until it starts again."));
+    m_notice->setVisible(!text.isEmpty() && !blank);
 }
 
 QString ConsoleView::last_line() const {

@@ -26,8 +26,8 @@ class ConsoleView : public QWidget {
 
     // Shows another run: the history that comes first on the socket replaces what was shown.
     void attach(ConsoleLink link);
-    // What is shown under the terminal while there is no connection; empty hides it.
-    void set_notice(const QString& text);
+    // Says that the machine is off: over an empty terminal, under the last output. Empty: it is on.
+    void set_off(const QString& text);
     [[nodiscard]] bool attached() const;
     [[nodiscard]] unsigned port() const { return m_port; }
     [[nodiscard]] TerminalWidget* terminal() const { return m_terminal; }

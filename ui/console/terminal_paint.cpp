@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // TerminalWidget's painting: backgrounds, runs of text, box characters, cursor.
+#include <QApplication>
 #include <QPaintEvent>
 #include <QPainter>
 
@@ -47,7 +48,13 @@ void TerminalWidget::paintEvent(QPaintEvent* event) {
     for (int row = first; row <= last; ++row) {
         paint_line(painter, view_top() + row);
     }
-    paint_cursor(painter);
+    if (m_line == Line::alive) {
+        paint_cursor(painter);
+    } else {
+        painter.setFont(QApplication::font());
+        painter.setPen(m_palette.foreground());
+        painter.drawText(viewport()->rect(), Qt::AlignCenter | Qt::TextWordWrap, m_dead_text);
+    }
     if (m_flash) {
         QColor flash = m_palette.foreground();
         flash.setAlpha(60);

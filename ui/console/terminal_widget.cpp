@@ -203,6 +203,14 @@ void TerminalWidget::set_scheme(TerminalScheme scheme) {
     viewport()->update();
 }
 
+void TerminalWidget::set_line(Line line, const QString& text) {
+    if (line != m_line || text != m_dead_text) {
+        m_line = line;
+        m_dead_text = text;
+        viewport()->update();
+    }
+}
+
 void TerminalWidget::changeEvent(QEvent* event) {
     QAbstractScrollArea::changeEvent(event);
     if (event->type() == QEvent::FontChange) {

@@ -39,6 +39,9 @@ class TerminalWidget : public QAbstractScrollArea {
     void set_point_size(int points);
     [[nodiscard]] int point_size() const { return font().pointSize(); }
     void set_scheme(TerminalScheme scheme);
+    enum class Line { alive, dead };
+    // A dead line has no cursor; `text` stands in the middle of the terminal.
+    void set_line(Line line, const QString& text = {});
     [[nodiscard]] QSize cell_size() const { return {m_cell_width, m_cell_height}; }
 
     void copy_selection();
@@ -121,6 +124,8 @@ class TerminalWidget : public QAbstractScrollArea {
     void paint_run(QPainter& painter, const QRect& area, const QString& run, const Look& look);
     void paint_cursor(QPainter& painter);
 
+    Line m_line = Line::alive;
+    QString m_dead_text;
     TerminalScreen m_screen;
     TerminalPalette m_palette;
     TerminalScheme m_scheme = TerminalScheme::system;

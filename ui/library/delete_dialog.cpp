@@ -21,12 +21,13 @@ bool is_disk_file(const fs::path& relative) {
     return relative.begin() != relative.end() && *relative.begin() == "disks";
 }
 
-DeleteDialog::DeleteDialog(const QString& name, const std::vector<BundleFile>& files, QWidget* parent)
+DeleteDialog::DeleteDialog(const QString& name, const QString& folder, const std::vector<BundleFile>& files,
+                           QWidget* parent)
     : QDialog(parent), m_files(new QTreeWidget(this)), m_keep(new QCheckBox(tr("&Keep the disks"), this)) {
     setObjectName(QStringLiteral("deleteDialog"));
     setWindowTitle(tr("Delete “%1”?").arg(name));
     setAccessibleName(windowTitle());
-    auto* label = new QLabel(tr("These files of “%1” go to the trash; nothing else is touched.").arg(name), this);
+    auto* label = new QLabel(tr("The folder “%1” goes to the trash with these files; nothing else is touched.").arg(folder), this);
     label->setTextFormat(Qt::PlainText);
     label->setWordWrap(true);
     m_files->setObjectName(QStringLiteral("deleteFiles"));

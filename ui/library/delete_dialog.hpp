@@ -19,7 +19,8 @@ enum class DiskFate { with_machine, kept };
 class DeleteDialog : public QDialog {
     Q_OBJECT
   public:
-    DeleteDialog(const QString& name, const std::vector<BundleFile>& files, QWidget* parent = nullptr);
+    DeleteDialog(const QString& name, const QString& folder, const std::vector<BundleFile>& files,
+                 QWidget* parent = nullptr);
     [[nodiscard]] DiskFate disk_fate() const;
 
   private:

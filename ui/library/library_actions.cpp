@@ -79,7 +79,7 @@ void LibraryWindow::delete_machine(VmSession* session) {
     in_background(
         this, [bundle = *session->bundle()] { return std::pair(bundle, bundle.files()); },
         [this, name = session->name()](const std::pair<Bundle, std::vector<BundleFile>>& found) {
-            auto* dialog = new DeleteDialog(name, found.second, this);
+            auto* dialog = new DeleteDialog(name, to_qstring(found.first.folder().string()), found.second, this);
             dialog->setAttribute(Qt::WA_DeleteOnClose);
             connect(dialog, &QDialog::accepted, this,
                     [this, dialog, bundle = found.first] { do_delete(bundle, dialog->disk_fate(), DeleteMode::trash); });

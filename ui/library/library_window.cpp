@@ -15,12 +15,14 @@
 #include <QProgressBar>
 #include <QPushButton>
 #include <QSettings>
+#include <QShortcut>
 #include <QSortFilterProxyModel>
 #include <QSplitter>
 #include <QStackedWidget>
 #include <QVBoxLayout>
 
 #include "ui/library/host_check_dialog.hpp"
+#include "ui/library/keys_dialog.hpp"
 #include "ui/library/vm_delegate.hpp"
 #include "ui/library/vm_page.hpp"
 #include "ui/library/welcome_page.hpp"
@@ -88,6 +90,19 @@ QWidget* LibraryWindow::build_sidebar() {
     m_list->setSelectionMode(QAbstractItemView::ExtendedSelection);
     m_list->setContextMenuPolicy(Qt::CustomContextMenu);
     m_list->setUniformItemSizes(true);
+    m_no_match = new QLabel(side);
+    m_no_match->setObjectName(QStringLiteral("noMatch"));
+    m_no_match->setTextFormat(Qt::PlainText);
+    m_no_match->setWordWrap(true);
+    m_no_match->hide();
+    connect(m_search, &QLineEdit::textChanged, this, &LibraryWindow::update_no_match);
+    auto* remove = new QShortcut(QKeySequence::Delete, m_list);
+    remove->setContext(Qt::WidgetShortcut);
+    connect(remove, &QShortcut::activated, this, [this] {
+        if (VmPage* page = current_page()) {
+            delete_machine(page->session());
+        }
+    });
     connect(m_list, &QListView::customContextMenuRequested, this, &LibraryWindow::list_menu);
     connect(m_list->selectionModel(), &QItemSelectionModel::currentChanged, this, &LibraryWindow::show_current);
     connect(m_list, &QListView::activated, this, [this] {
@@ -99,8 +114,15 @@ QWidget* LibraryWindow::build_sidebar() {
     layout->setContentsMargins(6, 6, 0, 6);
     layout->addWidget(create);
     layout->addWidget(m_search);
+    layout->addWidget(m_no_match);
     layout->addWidget(m_list, 1);
     return side;
+}
+
+void LibraryWindow::update_no_match() {
+    const bool none = m_filter->rowCount() == 0 && m_model.rowCount() > 0;
+    m_no_match->setText(tr("No machine is named like “%1”.").arg(m_search->text()));
+    m_no_match->setVisible(none);
 }
 
 QWidget* LibraryWindow::build_content() {
@@ -183,6 +205,7 @@ void LibraryWindow::build_menus() {
         dialog->setAttribute(Qt::WA_DeleteOnClose);
         dialog->open();
     });
+    file->addSeparator();
     add(file, QStringLiteral("menuQuit"), tr("&Quit"), QKeySequence(tr("Ctrl+Shift+Q")), [this] { close(); });
     QMenu* machine = menuBar()->addMenu(tr("&Machine"));
     connect(machine, &QMenu::aboutToShow, this, [this, machine, add] {
@@ -192,13 +215,14 @@ void LibraryWindow::build_menus() {
             machine->addAction(tr("Choose a machine first"))->setEnabled(false);
             return;
         }
-        add(machine, QStringLiteral("menuSettings"), tr("&Settings…"), {}, [page] { page->edit_settings(); });
-        add(machine, QStringLiteral("menuLog"), tr("Show &log"), {}, [page] { page->show_log(); });
-        add(machine, QStringLiteral("menuFolder"), tr("Open &folder"), {}, [page] { page->open_folder(); });
-        add(machine, QStringLiteral("menuDelete"), tr("&Delete…"), {},
+        page->fill_machine_menu(machine);
+        add(machine, QStringLiteral("menuLog"), tr("Sho&w log"), {}, [page] { page->show_log(); });
+        add(machine, QStringLiteral("menuFolder"), tr("&Open folder"), {}, [page] { page->open_folder(); });
+        add(machine, QStringLiteral("menuDelete"), tr("De&lete…"), {},
             [this, page] { delete_machine(page->session()); });
     });
     QMenu* help = menuBar()->addMenu(tr("&Help"));
+    add(help, QStringLiteral("menuKeys"), tr("&Keyboard…"), {}, [this] { show_keys(this); });
     add(help, QStringLiteral("menuHostCheck"), tr("&Host check…"), {}, [this] {
         auto* dialog = new HostCheckDialog(this);
         dialog->setAttribute(Qt::WA_DeleteOnClose);
@@ -243,6 +267,7 @@ VmPage* LibraryWindow::page_of(VmSession* session) const {
 
 void LibraryWindow::update_empty_state() {
     m_welcome->set_library_empty(m_model.rowCount() == 0);
+    update_no_match();
     if (!m_list->currentIndex().isValid() && m_model.rowCount() > 0) {
         m_list->setCurrentIndex(m_filter->index(0, 0));
     }

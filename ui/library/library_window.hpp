@@ -54,6 +54,7 @@ class LibraryWindow : public QMainWindow {
     void show_current();
     void show_jobs();
     void update_empty_state();
+    void update_no_match();
     void check_host_now();
     void start_new(const QString& folder, bool start);
     void make_sample_machine(const QString& iso);
@@ -72,6 +73,7 @@ class LibraryWindow : public QMainWindow {
     QSortFilterProxyModel* m_filter;
     QListView* m_list = nullptr;
     QLineEdit* m_search = nullptr;
+    QLabel* m_no_match = nullptr;
     QStackedWidget* m_stack = nullptr;
     WelcomePage* m_welcome = nullptr;
     MessageBar* m_host_bar = nullptr;

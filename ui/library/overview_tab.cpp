@@ -121,7 +121,7 @@ void OverviewTab::update_texts() {
                                       : tr("%1 — %2").arg(state_text(m_session->state()), reason));
     const MachineStatus& status = m_session->status();
     m_uptime->setText(active ? duration_text(status.uptime_ms) : tr("not running"));
-    const auto& spec = m_session->spec();
+    const auto& spec = m_session->running_spec();
     if (!spec) {
         return;
     }
@@ -141,7 +141,7 @@ void OverviewTab::update_texts() {
     }
     m_media->setText(media.isEmpty() ? tr("no drive") : media.join(u'\n'));
     m_disks->setText(disks_text());
-    m_notes->setText(spec->notes.empty() ? tr("none") : to_qstring(spec->notes));
+    m_notes->setText(!m_session->spec() || m_session->spec()->notes.empty() ? tr("none") : to_qstring(m_session->spec()->notes));
 }
 
 }  // namespace skep::ui

@@ -33,6 +33,8 @@ void show_text(QWidget* parent, const QString& object_name, const QString& title
     view->moveCursor(QTextCursor::End);
     auto* box = new QDialogButtonBox(QDialogButtonBox::Close, dialog);
     QPushButton* copy = box->addButton(QDialog::tr("&Copy"), QDialogButtonBox::ActionRole);
+    copy->setAutoDefault(false);
+    box->button(QDialogButtonBox::Close)->setDefault(true);
     QObject::connect(copy, &QPushButton::clicked, dialog, [text] { QApplication::clipboard()->setText(text); });
     QObject::connect(box, &QDialogButtonBox::rejected, dialog, &QDialog::close);
     auto* layout = new QVBoxLayout(dialog);

@@ -17,11 +17,11 @@
 #include "ui/console/console_view.hpp"
 #include "ui/library/overview_tab.hpp"
 #include "ui/library/text_dialog.hpp"
+#include "ui/library/vm_bars.hpp"
 #include "ui/model/background.hpp"
 #include "ui/model/vm_session.hpp"
 #include "ui/settings/settings_dialog.hpp"
 #include "ui/widgets/dialogs.hpp"
-#include "ui/widgets/message_bar.hpp"
 #include "vmm/control/host_check.hpp"
 #include "vmm/spec/spec_yaml.hpp"
 
@@ -33,6 +33,7 @@ VmPage::VmPage(VmSession* session, QWidget* parent)
       m_toolbar(new QToolBar(this)),
       m_name(new QLabel(this)),
       m_badge(new QLabel(this)),
+      m_bars(new VmBars(session, bar_actions(), this)),
       m_tabs(new QTabWidget(this)),
       m_overview(new OverviewTab(session, m_tabs)) {
     setObjectName(QStringLiteral("vmPage"));
@@ -43,7 +44,7 @@ VmPage::VmPage(VmSession* session, QWidget* parent)
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(0);
     layout->addWidget(m_toolbar);
-    build_bars();
+    layout->addWidget(m_bars);
     layout->addWidget(m_tabs, 1);
     m_tabs->addTab(m_overview, tr("Overview"));
     sync_consoles();
@@ -61,10 +62,12 @@ VmPage::VmPage(VmSession* session, QWidget* parent)
     }
 }
 
-QAction* VmPage::add_action(const QString& name, const QString& text, const QString& tip) {
+QAction* VmPage::add_action(const QString& name, const QString& text, const QString& tip, const QKeySequence& keys) {
     auto* action = new QAction(text, this);
     action->setObjectName(name);
-    action->setToolTip(tip);
+    action->setShortcut(keys);
+    const QString shown = keys.toString(QKeySequence::NativeText);
+    action->setToolTip(keys.isEmpty() ? tip : tr("%1 (%2)").arg(tip, shown));
     return action;
 }
 
@@ -90,6 +93,7 @@ void VmPage::build_toolbar() {
     m_cd->setObjectName(QStringLiteral("cdButton"));
     m_cd->setText(tr("CD"));
     m_cd->setAccessibleName(tr("CD drive"));
+    m_cd->setToolTip(tr("Insert or eject a CD image"));
     m_cd->setIcon(style()->standardIcon(QStyle::SP_DriveCDIcon));
     m_cd->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
     m_cd->setPopupMode(QToolButton::InstantPopup);
@@ -101,11 +105,14 @@ void VmPage::build_toolbar() {
     m_console_button->setObjectName(QStringLiteral("consoleButton"));
     m_console_button->setText(tr("Console"));
     m_console_button->setAccessibleName(tr("Console actions"));
+    m_console_button->setToolTip(tr("Copy, paste, find, text size, save the console's text"));
     m_console_button->setPopupMode(QToolButton::InstantPopup);
     m_console_button->setMenu(m_console_menu);
     connect(m_console_menu, &QMenu::aboutToShow, this, &VmPage::fill_console_menu);
     m_toolbar->addWidget(m_console_button);
-    m_settings = add_action(QStringLiteral("actionSettings"), tr("Settings"), tr("Change the machine"));
+    m_settings = add_action(QStringLiteral("actionSettings"), tr("S&ettings…"), tr("Change the machine"),
+                            QKeySequence(tr("Ctrl+Shift+E")));
+    m_settings->setIconText(tr("Settings"));
     connect(m_settings, &QAction::triggered, this, &VmPage::edit_settings);
     m_toolbar->addAction(m_settings);
     auto* spacer = new QWidget(this);
@@ -116,16 +123,17 @@ void VmPage::build_toolbar() {
 }
 
 void VmPage::add_power_actions() {
-    m_start = add_action(QStringLiteral("actionStart"), tr("Start"), tr("Turn the machine on"));
+    m_start = add_action(QStringLiteral("actionStart"), tr("&Start"), tr("Turn the machine on"),
+                         QKeySequence(tr("Ctrl+Shift+R")));
     m_start->setIcon(style()->standardIcon(QStyle::SP_MediaPlay));
     connect(m_start, &QAction::triggered, m_session, &VmSession::start);
     m_toolbar->addAction(m_start);
-    auto* shut_down = add_action(QStringLiteral("actionShutDown"), tr("Shut down (asks the guest; nothing is lost)"),
+    auto* shut_down = add_action(QStringLiteral("actionShutDown"), tr("Shut &down (asks the guest; nothing is lost)"),
                                  tr("Presses the power button: the guest shuts itself down"));
-    auto* power_off = add_action(QStringLiteral("actionForceOff"), tr("Force off… (unsaved data is lost)"),
+    auto* power_off = add_action(QStringLiteral("actionForceOff"), tr("&Force off… (unsaved data is lost)"),
                                  tr("As pulling the plug"));
     auto* reset =
-        add_action(QStringLiteral("actionReset"), tr("Reset… (unsaved data is lost)"), tr("As the reset button"));
+        add_action(QStringLiteral("actionReset"), tr("&Reset… (unsaved data is lost)"), tr("As the reset button"));
     connect(shut_down, &QAction::triggered, m_session, &VmSession::shut_down);
     connect(power_off, &QAction::triggered, this, &VmPage::confirm_power_off);
     connect(reset, &QAction::triggered, this, &VmPage::confirm_reset);
@@ -136,12 +144,14 @@ void VmPage::add_power_actions() {
     m_stop->setObjectName(QStringLiteral("stopButton"));
     m_stop->setText(tr("Stop"));
     m_stop->setAccessibleName(tr("Stop the machine"));
+    m_stop->setToolTip(tr("Shut down, force off or reset the machine"));
     m_stop->setIcon(style()->standardIcon(QStyle::SP_MediaStop));
     m_stop->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
     m_stop->setPopupMode(QToolButton::InstantPopup);
     m_stop->setMenu(menu);
     m_toolbar->addWidget(m_stop);
-    m_pause = add_action(QStringLiteral("actionPause"), tr("Pause"), tr("Stop the guest's time"));
+    m_pause = add_action(QStringLiteral("actionPause"), tr("&Pause"), tr("Stop the guest's time, and let it go on"),
+                         QKeySequence(tr("Ctrl+Shift+P")));
     m_pause->setIcon(style()->standardIcon(QStyle::SP_MediaPause));
     connect(m_pause, &QAction::triggered, this, [this] {
         if (m_session->state() == VmState::paused) {
@@ -153,30 +163,13 @@ void VmPage::add_power_actions() {
     m_toolbar->addAction(m_pause);
 }
 
-void VmPage::build_bars() {
-    const auto add = [this](const char* name, MessageLevel level) {
-        auto* bar = new MessageBar(QString::fromLatin1(name), level, this);
-        static_cast<QVBoxLayout*>(layout())->addWidget(bar);
-        return bar;
-    };
-    m_crash_bar = add("crashBar", MessageLevel::critical);
-    m_crash_bar->add_button(QStringLiteral("crashRestart"), tr("&Restart"), [this] { m_session->start(); });
-    m_crash_bar->add_button(QStringLiteral("crashLog"), tr("Show &log"), [this] { show_log(); });
-    m_crash_bar->add_button(QStringLiteral("crashReport"), tr("&Save report…"), [this] { save_report(); });
-    m_crash_bar->add_button(QStringLiteral("crashDismiss"), tr("Dismiss"), [this] { m_session->dismiss_crash(); });
-    m_failed_bar = add("failedBar", MessageLevel::warning);
-    m_failed_bar->add_button(QStringLiteral("failedStart"), tr("&Start again"), [this] { m_session->start(); });
-    m_failed_bar->add_button(QStringLiteral("failedSettings"), tr("S&ettings…"), [this] { edit_settings(); });
-    m_failed_bar->add_button(QStringLiteral("failedLog"), tr("Show &log"), [this] { show_log(); });
-    m_failed_bar->add_button(QStringLiteral("failedDismiss"), tr("Dismiss"), [this] { m_session->dismiss_crash(); });
-    m_broken_bar = add("brokenBar", MessageLevel::critical);
-    m_broken_bar->add_button(QStringLiteral("brokenFolder"), tr("Open &folder"), [this] { open_folder(); });
-    m_broken_bar->add_button(QStringLiteral("brokenRestore"), tr("&Restore previous version"),
-                             [this] { m_session->restore_previous(); });
-    m_broken_bar->add_button(QStringLiteral("brokenDelete"), tr("Delete…"), [this] { emit delete_requested(); });
-    m_space_bar = add("noSpaceBar", MessageLevel::warning);
-    m_space_bar->add_button(QStringLiteral("noSpaceRetry"), tr("&Retry"), [this] { m_session->retry(); });
-    m_later_bar = add("nextStartBar", MessageLevel::information);
+VmBarActions VmPage::bar_actions() {
+    return {.show_log = [this] { show_log(); },
+            .save_report = [this] { save_report(); },
+            .open_folder = [this] { open_folder(); },
+            .edit_settings = [this] { edit_settings(); },
+            .delete_machine = [this] { emit delete_requested(); },
+            .insert_and_reset = [this] { insert_and_reset(); }};
 }
 
 ConsoleView* VmPage::console(unsigned port) const {
@@ -191,7 +184,10 @@ void VmPage::sync_consoles() {
         m_tabs->insertTab(static_cast<int>(port), view, tr("Serial %1").arg(port + 1));
         if (port == 0) {
             connect(view, &ConsoleView::text_changed, this,
-                    [this, view] { m_session->set_last_line(view->last_line()); });
+                    [this, view] {
+                        m_session->set_last_line(view->last_line());
+                        m_bars->set_last_line(view->last_line());
+                    });
         }
         m_consoles.push_back(view);
     }
@@ -236,36 +232,17 @@ void VmPage::update_page() {
     m_start->setEnabled(!active && state != VmState::broken);
     m_stop->setEnabled(active);
     m_pause->setEnabled(state == VmState::running || state == VmState::paused);
-    m_pause->setText(state == VmState::paused ? tr("Resume") : tr("Pause"));
+    m_pause->setText(state == VmState::paused ? tr("&Resume") : tr("&Pause"));
     m_settings->setEnabled(m_session->spec().has_value());
     m_cd->setEnabled(m_session->spec().has_value());
     sync_consoles();
     for (ConsoleView* view : m_consoles) {
-        const QString off = view->last_line().isEmpty()
-                                ? tr("The machine is off.")
-                                : tr("The machine is off. Its last output stays here until it starts again.");
-        view->set_notice(active ? QString() : off);
+        view->set_off(active ? QString()
+                      : state == VmState::broken
+                          ? tr("This machine cannot be started")
+                          : tr("“%1” is off: Start turns it on").arg(m_session->name()));
     }
-    update_bars();
-}
-
-void VmPage::update_bars() {
-    const VmState state = m_session->state();
-    const QString& name = m_session->name();
-    const auto show = [](MessageBar* bar, bool on, const QString& title, const QString& text) {
-        bar->set_text(on ? title : QString(), text);
-    };
-    show(m_crash_bar, state == VmState::crashed, tr("“%1” stopped unexpectedly").arg(name), m_session->reason());
-    show(m_failed_bar, state == VmState::failed || state == VmState::refused,
-         state == VmState::failed ? tr("“%1” ended with an error").arg(name) : tr("“%1” was not started").arg(name),
-         m_session->reason());
-    show(m_broken_bar, state == VmState::broken, tr("The settings of “%1” cannot be read").arg(name),
-         m_session->reason());
-    const bool previous = m_session->bundle() && m_session->bundle()->has_previous();
-    m_broken_bar->findChild<QPushButton*>(QStringLiteral("brokenRestore"))->setEnabled(previous);
-    show(m_space_bar, state == VmState::no_space, tr("The disk of this computer is full: “%1” waits").arg(name),
-         m_session->reason());
-    show(m_later_bar, m_session->changed_while_running(), tr("Changed settings take effect at the next start"), {});
+    m_bars->refresh();
 }
 
 void VmPage::confirm_power_off() {
@@ -308,11 +285,30 @@ void VmPage::fill_cd_menu() {
     }
 }
 
+QString VmPage::pick_cd() {
+    return pick_file(window(), tr("Choose a CD image"), tr("CD images (*.iso);;All files (*)"));
+}
+
 void VmPage::insert_cd(const QString& drive) {
-    const QString file = pick_file(window(), tr("Choose a CD image"), tr("CD images (*.iso);;All files (*)"));
+    const QString file = pick_cd();
     if (!file.isEmpty()) {
         m_session->insert(drive, file);
     }
+}
+
+void VmPage::insert_and_reset() {
+    const QString file = pick_cd();
+    if (!file.isEmpty() && m_session->spec() && !m_session->spec()->cds.empty()) {
+        m_session->insert(to_qstring(m_session->spec()->cds.front().id), file);
+        m_session->reset_machine();
+    }
+}
+
+void VmPage::fill_machine_menu(QMenu* menu) {
+    menu->addActions({m_start, m_pause});
+    menu->addActions(m_stop->menu()->actions());
+    menu->addSeparator();
+    menu->addAction(m_settings);
 }
 
 void VmPage::fill_console_menu() {

@@ -17,9 +17,10 @@ class QToolButton;
 namespace skep::ui {
 
 class ConsoleView;
-class MessageBar;
 class OverviewTab;
 class SettingsDialog;
+class VmBars;
+struct VmBarActions;
 class VmSession;
 
 class VmPage : public QWidget {
@@ -37,20 +38,23 @@ class VmPage : public QWidget {
     void show_log();
     void open_folder();
     void edit_settings();
+    // Start, pause, stop and settings: for a window's menu.
+    void fill_machine_menu(QMenu* menu);
 
   signals:
     void delete_requested();
 
   private:
-    void build_bars();
+    VmBarActions bar_actions();
     void build_toolbar();
     void add_power_actions();
-    QAction* add_action(const QString& name, const QString& text, const QString& tip);
+    QAction* add_action(const QString& name, const QString& text, const QString& tip, const QKeySequence& keys = {});
     void fill_cd_menu();
     void fill_console_menu();
+    QString pick_cd();
     void insert_cd(const QString& drive);
+    void insert_and_reset();
     void update_page();
-    void update_bars();
     void sync_consoles();
     void open_consoles();
     void take_console(unsigned port, ConsoleLink link);
@@ -69,11 +73,7 @@ class VmPage : public QWidget {
     QAction* m_settings = nullptr;
     QMenu* m_cd_menu = nullptr;
     QMenu* m_console_menu = nullptr;
-    MessageBar* m_crash_bar = nullptr;
-    MessageBar* m_failed_bar = nullptr;
-    MessageBar* m_broken_bar = nullptr;
-    MessageBar* m_space_bar = nullptr;
-    MessageBar* m_later_bar = nullptr;
+    VmBars* m_bars;
     QTabWidget* m_tabs;
     OverviewTab* m_overview;
     std::vector<ConsoleView*> m_consoles;

@@ -6,6 +6,7 @@
 #include <QLabel>
 #include <QPushButton>
 #include <QVBoxLayout>
+#include <algorithm>
 
 namespace skep::ui {
 
@@ -23,21 +24,32 @@ WelcomePage::WelcomePage(QWidget* parent)
     m_title->setFont(big);
     m_title->setObjectName(QStringLiteral("welcomeTitle"));
     m_text->setObjectName(QStringLiteral("welcomeText"));
-    m_text->setWordWrap(true);
-    m_text->setMinimumWidth(440);
-    auto* create = new QPushButton(tr("&New virtual machine…"), this);
+    auto* create = new QPushButton(tr("New &virtual machine…"), this);
     create->setObjectName(QStringLiteral("welcomeNew"));
     create->setAccessibleName(tr("New virtual machine"));
     m_try->setObjectName(QStringLiteral("tryButton"));
     m_try->setAccessibleName(tr("Try a small Linux"));
+    auto* hint = new QLabel(tr("A minute's look at a running guest: made from this computer's own kernel, no download."), this);
+    hint->setObjectName(QStringLiteral("tryHint"));
+    const int width = std::max(create->sizeHint().width(), m_try->sizeHint().width()) + 24;
+    for (QPushButton* button : {create, m_try}) {
+        button->setMinimumWidth(width);
+    }
     auto* layout = new QVBoxLayout(this);
     layout->addStretch(2);
-    for (QWidget* widget :
-         {static_cast<QWidget*>(picture), static_cast<QWidget*>(m_title), static_cast<QWidget*>(m_text),
-          static_cast<QWidget*>(create), static_cast<QWidget*>(m_try)}) {
+    for (QWidget* widget : {static_cast<QWidget*>(picture), static_cast<QWidget*>(m_title), static_cast<QWidget*>(m_text)}) {
         layout->addWidget(widget, 0, Qt::AlignHCenter);
     }
-    m_text->setAlignment(Qt::AlignHCenter);
+    layout->addSpacing(12);
+    layout->addWidget(create, 0, Qt::AlignHCenter);
+    layout->addSpacing(12);
+    layout->addWidget(m_try, 0, Qt::AlignHCenter);
+    layout->addWidget(hint, 0, Qt::AlignHCenter);
+    for (QLabel* label : {m_text, hint}) {
+        label->setAlignment(Qt::AlignHCenter);
+        label->setWordWrap(true);
+        label->setMinimumWidth(360);
+    }
     layout->addStretch(3);
     connect(create, &QPushButton::clicked, this, &WelcomePage::new_requested);
     connect(m_try, &QPushButton::clicked, this, &WelcomePage::try_requested);

@@ -12,6 +12,18 @@ namespace {
 
 const char* const k_program = "skep";
 
+// Notes, the system's name and the CDs count at once; everything else waits for the next start.
+bool differs_for_the_guest(VmSpec one, VmSpec other) {
+    for (VmSpec* spec : {&one, &other}) {
+        spec->notes.clear();
+        spec->os.clear();
+        for (CdSpec& cd : spec->cds) {
+            cd.file.clear();
+        }
+    }
+    return one != other;
+}
+
 }  // namespace
 
 QString state_text(VmState state) {
@@ -57,10 +69,12 @@ void VmSession::refresh(const BundleEntry& entry) {
         }
     }
     const QString name = to_qstring(entry.name);
-    const bool same = name == m_name && entry.spec == m_spec;
-    if (m_spec && entry.spec && *m_spec != *entry.spec && is_active(m_state)) {
-        m_changed_while_running = true;
+    const bool was_changed = m_changed_while_running;
+    bool same = name == m_name && entry.spec == m_spec;
+    if (m_running_spec && entry.spec) {
+        m_changed_while_running = differs_for_the_guest(*m_running_spec, *entry.spec);
     }
+    same = same && was_changed == m_changed_while_running;
     m_name = name;
     m_spec = entry.spec;
     if (!m_spec && !is_active(m_state)) {
@@ -96,7 +110,9 @@ void VmSession::set_state(VmState state, const QString& reason) {
     if (is_active(state)) {
         m_was_active = true;
         m_dismissed = false;
+        m_running_spec = m_running_spec ? m_running_spec : m_spec;
     } else {
+        m_running_spec.reset();
         m_cd_files.clear();
         m_changed_while_running = false;
         m_status = {};

@@ -52,6 +52,8 @@ class VmSession : public QObject {
     [[nodiscard]] const QString& reason() const { return m_reason; }
     [[nodiscard]] const std::optional<VmSpec>& spec() const { return m_spec; }
     [[nodiscard]] const std::optional<Bundle>& bundle() const { return m_bundle; }
+    // What the running machine was started with, as far as this window has seen; else spec().
+    [[nodiscard]] const std::optional<VmSpec>& running_spec() const { return m_running_spec ? m_running_spec : m_spec; }
     [[nodiscard]] const MachineStatus& status() const { return m_status; }
     [[nodiscard]] bool attached() const { return m_client.has_value(); }
     [[nodiscard]] const QString& last_line() const { return m_last_line; }
@@ -110,6 +112,7 @@ class VmSession : public QObject {
     QString m_name;
     std::optional<Bundle> m_bundle;
     std::optional<VmSpec> m_spec;
+    std::optional<VmSpec> m_running_spec;
     VmState m_state = VmState::off;
     QString m_reason;
     QString m_last_line;

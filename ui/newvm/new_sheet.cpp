@@ -13,9 +13,11 @@
 #include <QListWidget>
 #include <QMimeData>
 #include <QPushButton>
+#include <QScreen>
 #include <QScrollArea>
 #include <QSpinBox>
 #include <QStyle>
+#include <QTimer>
 #include <QToolButton>
 #include <QVBoxLayout>
 
@@ -60,15 +62,16 @@ void NewSheet::build() {
     column->addWidget(build_settings());
     column->addWidget(build_advanced());
     column->addStretch(1);
-    auto* scroll = new QScrollArea(this);
-    scroll->setObjectName(QStringLiteral("newSheetScroll"));
-    scroll->setFrameShape(QFrame::NoFrame);
-    scroll->setWidgetResizable(true);
-    scroll->setWidget(content);
+    m_scroll = new QScrollArea(this);
+    m_scroll->setObjectName(QStringLiteral("newSheetScroll"));
+    m_scroll->setFrameShape(QFrame::NoFrame);
+    m_scroll->setWidgetResizable(true);
+    m_scroll->setWidget(content);
     auto* layout = new QVBoxLayout(this);
-    layout->addWidget(scroll, 1);
+    layout->addWidget(m_scroll, 1);
     build_buttons();
-    resize(640, 620);
+    const QSize wanted(640, content->sizeHint().height() + 120);  // with a line or two of notes
+    resize(wanted.expandedTo({640, 620}).boundedTo(screen()->availableSize() * 0.9));
 }
 
 QWidget* NewSheet::build_media() {
@@ -177,6 +180,9 @@ QWidget* NewSheet::build_advanced() {
     connect(toggle, &QToolButton::toggled, this, [this, toggle](bool open) {
         toggle->setArrowType(open ? Qt::DownArrow : Qt::RightArrow);
         m_advanced->setVisible(open);
+        if (open) {  // once it has its place
+            QTimer::singleShot(0, this, [this] { m_scroll->ensureWidgetVisible(m_advanced); });
+        }
     });
     auto* layout = new QVBoxLayout(holder);
     layout->setContentsMargins(0, 0, 0, 0);
@@ -273,7 +279,7 @@ void NewSheet::show_draft() {
 void NewSheet::show_problems() {
     m_draft.spec() = m_editor.spec();
     const bool direct = m_draft.spec().firmware != Firmware::bios;
-    const QString reason = direct ? QString() : tr("Only with a kernel file as firmware.");
+    const QString reason = direct ? QString() : tr("Only when Firmware is a kernel file.");
     for (const char* path : {"kernel", "initrd", "append"}) {
         m_editor.set_disabled_reason(QString::fromLatin1(path), reason);
     }

@@ -15,6 +15,7 @@ class QGroupBox;
 class QLabel;
 class QListWidget;
 class QPushButton;
+class QScrollArea;
 class QSpinBox;
 
 namespace skep::ui {
@@ -61,6 +62,7 @@ class NewSheet : public QDialog {
     QSpinBox* m_disk = nullptr;
     QLabel* m_disk_note = nullptr;
     QComboBox* m_disk_bus = nullptr;
+    QScrollArea* m_scroll = nullptr;
     QWidget* m_advanced = nullptr;
     QPushButton* m_start_button = nullptr;
     QPushButton* m_create_button = nullptr;

@@ -22,6 +22,7 @@ SettingsDialog::SettingsDialog(VmSpec spec, std::filesystem::path bundle_folder,
                                MachineActivity activity, QWidget* parent)
     : QDialog(parent),
       m_original(spec),
+      m_folder(bundle_folder),
       m_editor(std::move(spec), host),
       m_pages(new QListWidget(this)),
       m_stack(new QStackedWidget(this)),
@@ -98,14 +99,24 @@ void SettingsDialog::build_pages(MachineActivity activity) {
     m_yaml->setReadOnly(true);
     m_yaml->setFont(QFontDatabase::systemFont(QFontDatabase::FixedFont));
     m_yaml->setTabChangesFocus(true);
-    add_page_widget(m_yaml, QStringLiteral("pageYaml"), tr("vm.yaml"));
+    auto* yaml_page = new QWidget(m_stack);
+    auto* yaml_layout = new QVBoxLayout(yaml_page);
+    auto* where = new QLabel(tr("This is what Save writes to “%1/vm.yaml”.").arg(QString::fromStdString(m_folder.string())));
+    where->setTextFormat(Qt::PlainText);
+    where->setWordWrap(true);
+    where->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    m_yaml->setObjectName(QStringLiteral("yamlText"));
+    m_yaml->setAccessibleName(tr("Description"));
+    yaml_layout->addWidget(where);
+    yaml_layout->addWidget(m_yaml, 1);
+    add_page_widget(yaml_page, QStringLiteral("pageYaml"), tr("vm.yaml"));
 }
 
 void SettingsDialog::update_state() {
     const bool direct = m_editor.spec().firmware != Firmware::bios;
     for (const char* path : {"kernel", "initrd", "append"}) {
         m_editor.set_disabled_reason(QString::fromLatin1(path),
-                                     direct ? QString() : tr("Only with a kernel file as firmware."));
+                                     direct ? QString() : tr("Only when Firmware is a kernel file."));
     }
     m_yaml->setPlainText(QString::fromStdString(print_spec(m_editor.spec())));
     const QString error = QString::fromStdString(first_error(m_editor.problems()));

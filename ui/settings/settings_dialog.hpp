@@ -36,6 +36,7 @@ class SettingsDialog : public QDialog {
     void update_state();
 
     VmSpec m_original;
+    std::filesystem::path m_folder;
     SpecEditor m_editor;
     QListWidget* m_pages;
     QStackedWidget* m_stack;

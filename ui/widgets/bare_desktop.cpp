@@ -50,6 +50,9 @@ void keep_on_screen(QDialog& dialog) {
     const QRect screen = dialog.screen()->availableGeometry();
     dialog.resize(dialog.size().boundedTo(screen.size()));
     QRect place(dialog.pos(), dialog.size());
+    if (dialog.parentWidget() != nullptr) {
+        place.moveCenter(dialog.parentWidget()->window()->geometry().center());
+    }
     place.moveRight(std::min(place.right(), screen.right()));
     place.moveBottom(std::min(place.bottom(), screen.bottom()));
     place.moveTopLeft({std::max(place.left(), screen.left()), std::max(place.top(), screen.top())});

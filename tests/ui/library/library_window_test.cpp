@@ -17,6 +17,7 @@
 #include <QMessageBox>
 #include <QPushButton>
 #include <QSettings>
+#include <QTabWidget>
 #include <QTreeWidget>
 
 #include "tests/ui/support/test_library.hpp"
@@ -125,6 +126,48 @@ TEST_F(LibraryWindowTest, triple_fault_shows_the_workers_sentence) {
     ASSERT_TRUE(becomes(VmState::failed));
     EXPECT_TRUE(get<QLabel>("failedBarText", page())->text().contains(QStringLiteral("triple fault")))
         << get<QLabel>("failedBarText", page())->text().toStdString();
+}
+
+TEST_F(LibraryWindowTest, firmware_that_finds_nothing_shows_why_and_what_to_insert) {
+    start_machine();
+    EXPECT_FALSE(get<QWidget>("bootBar", page())->isVisible());
+    QTest::keyClicks(page()->console(0)->terminal(), QStringLiteral("noboot"));
+    ASSERT_TRUE(wait_for([&] { return get<QWidget>("bootBar", page())->isVisible(); }));
+    EXPECT_EQ(get<QLabel>("bootBarTitle", page())->text(), QStringLiteral("“one” has nothing to start from"));
+    EXPECT_EQ(get<QLabel>("bootBarText", page())->text(),
+              QStringLiteral("Its CD drive is empty and it has no disk: insert the CD image of an installer."));
+    EXPECT_TRUE(get<QPushButton>("bootInsert", page())->isVisible());
+    session()->insert(QStringLiteral("cd0"), QStringLiteral("/some/good.iso"));
+    session()->reset_machine();
+    EXPECT_TRUE(wait_for([&] { return !get<QWidget>("bootBar", page())->isVisible(); })) << "it has started again";
+    ASSERT_TRUE(wait_for([&] { return session()->spec()->cds[0].file == "/some/good.iso"; }));
+    EXPECT_FALSE(get<QWidget>("nextStartBar", page())->isVisible()) << "a CD counts at once";
+}
+
+TEST_F(LibraryWindowTest, memory_changed_while_running_is_shown_as_what_it_is) {
+    start_machine();
+    get<QTabWidget>("vmTabs", page())->setCurrentIndex(1);
+    const auto set_memory = [&](uint64_t mib) {
+        session()->update_spec(QStringLiteral("x"), [mib](VmSpec& spec) -> Status {
+            spec.memory_mib = mib;
+            return {};
+        });
+    };
+    set_memory(256);
+    ASSERT_TRUE(wait_for([&] { return get<QWidget>("nextStartBar", page())->isVisible(); }));
+    EXPECT_EQ(get<QLabel>("overviewMemory", page())->text(), QStringLiteral("1 GiB")) << "the guest has that much still";
+    set_memory(1024);
+    EXPECT_TRUE(wait_for([&] { return !get<QWidget>("nextStartBar", page())->isVisible(); })) << "changed back";
+}
+
+TEST_F(LibraryWindowTest, search_without_a_match_says_so) {
+    make_machine("one");
+    open();
+    auto* search = get<QLineEdit>("searchField");
+    search->setText(QStringLiteral("two"));
+    EXPECT_TRUE(get<QLabel>("noMatch")->isVisible());
+    search->clear();
+    EXPECT_FALSE(get<QLabel>("noMatch")->isVisible());
 }
 
 TEST_F(LibraryWindowTest, full_disk_shows_retry_and_goes_on) {

@@ -114,8 +114,8 @@ TEST_F(SettingsDialogTest, drives_are_edited_added_and_removed) {
 TEST_F(SettingsDialogTest, yaml_page_shows_what_would_be_saved) {
     open(MachineActivity::off);
     get<QSpinBox>("field_memory")->setValue(3072);
-    EXPECT_TRUE(get<QPlainTextEdit>("pageYaml")->toPlainText().contains(QStringLiteral("memory: 3G")))
-        << get<QPlainTextEdit>("pageYaml")->toPlainText().toStdString();
+    EXPECT_TRUE(get<QPlainTextEdit>("yamlText")->toPlainText().contains(QStringLiteral("memory: 3G")))
+        << get<QPlainTextEdit>("yamlText")->toPlainText().toStdString();
 }
 
 }  // namespace

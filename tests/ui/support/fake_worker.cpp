@@ -81,6 +81,10 @@ class FakeGuest : public MachineControl {
             m_typed.clear();
             (void)end(3, "The guest's processor gave up (triple fault).");
         }
+        if (m_typed.find("noboot") != std::string::npos) {
+            m_typed.clear();
+            say("\r\nBoot failed: not a bootable disk\r\n\r\nNo bootable device.\r\n");
+        }
         if (m_typed.find("full") != std::string::npos) {
             m_typed.clear();
             m_state = MachineState::no_space;
