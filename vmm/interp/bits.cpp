@@ -3,8 +3,8 @@
 #include "vmm/interp/builders.hpp"
 #include "vmm/interp/ea.hpp"
 #include "vmm/interp/flags.hpp"
-#include "vmm/interp/host_features.hpp"
 #include "vmm/interp/locked.hpp"
+#include "vmm/x86/cpuid.hpp"
 
 namespace skep::interp {
 namespace {
@@ -197,7 +197,7 @@ bool build_bmi(const Source& from, Op& op, bool available, unsigned vvvv) {
 }
 
 bool build_bmi_instruction(const Source& from, Op& op) {
-    const HostFeatures& host = host_features();
+    const x86::HostVectorFeatures& host = x86::host_vector_features();
     switch (from.mnemonic()) {
         case ZYDIS_MNEMONIC_ANDN: return build_bmi<Andn>(from, op, host.bmi1, 1);
         case ZYDIS_MNEMONIC_BEXTR: return build_bmi<Bextr>(from, op, host.bmi1, 2);
@@ -229,10 +229,10 @@ bool build_bits(const Source& from, Decoded& to) {
         case ZYDIS_MNEMONIC_TZCNT: op.run = choose_count<Tzcnt>(from); return true;
         case ZYDIS_MNEMONIC_POPCNT:
             op.run = choose_count<Popcnt>(from);
-            return host_features().sse42;  // POPCNT came with it
+            return x86::host_vector_features().popcnt;
         case ZYDIS_MNEMONIC_CRC32:
             op.run = for_width(from.size_of(1), [](auto w) -> Handler { return run_then_next<checksum<decltype(w)>>; });
-            return host_features().sse42;
+            return x86::host_vector_features().sse4_2;
         default: return build_bmi_instruction(from, op);
     }
 }

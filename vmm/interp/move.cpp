@@ -3,6 +3,7 @@
 #include "vmm/interp/builders.hpp"
 #include "vmm/interp/ea.hpp"
 #include "vmm/interp/flags.hpp"
+#include "vmm/x86/cpuid.hpp"
 
 namespace skep::interp {
 namespace {
@@ -260,7 +261,7 @@ bool build_move_various(const Source& from, Op& op) {
             op.reg = register_offset(from, from.is_memory(0) ? 1 : 0);
             op.run = for_wide_width(from.size_of(0),
                                     [](auto w) -> Handler { return run_then_next<move_big_endian<decltype(w)>>; });
-            return true;
+            return x86::host_vector_features().movbe;
         case ZYDIS_MNEMONIC_CBW: op.run = run_then_next<widen_accumulator<uint16_t, int8_t>>; return true;
         case ZYDIS_MNEMONIC_CWDE: op.run = run_then_next<widen_accumulator<uint32_t, int16_t>>; return true;
         case ZYDIS_MNEMONIC_CDQE: op.run = run_then_next<widen_accumulator<uint64_t, int32_t>>; return true;

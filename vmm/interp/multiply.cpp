@@ -3,7 +3,7 @@
 #include "vmm/interp/builders.hpp"
 #include "vmm/interp/ea.hpp"
 #include "vmm/interp/flags.hpp"
-#include "vmm/interp/host_features.hpp"
+#include "vmm/x86/cpuid.hpp"
 
 namespace skep::interp {
 namespace {
@@ -195,7 +195,7 @@ bool build_multiply(const Source& from, Decoded& to) {
             op.run = for_width(size, [](auto w) -> Handler { return run_then_next<divide_signed<decltype(w)>>; });
             return true;
         case ZYDIS_MNEMONIC_MULX:
-            if (!host_features().bmi2) {
+            if (!x86::host_vector_features().bmi2) {
                 return false;
             }
             op.extra2 = register_offset(from, 1);

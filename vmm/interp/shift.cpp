@@ -5,7 +5,7 @@
 #include "vmm/interp/alu_operations.hpp"
 #include "vmm/interp/builders.hpp"
 #include "vmm/interp/ea.hpp"
-#include "vmm/interp/host_features.hpp"
+#include "vmm/x86/cpuid.hpp"
 
 namespace skep::interp {
 namespace {
@@ -96,7 +96,7 @@ void shift_without_flags(Core& core, const Op* op) {
 }
 template <Bmi2 kind>
 bool build_bmi2(const Source& from, Op& op) {
-    if (!host_features().bmi2) {
+    if (!x86::host_vector_features().bmi2) {
         return false;
     }
     op.extra2 = kind == Bmi2::rorx ? 0 : register_offset(from, 2);

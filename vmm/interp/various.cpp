@@ -4,8 +4,8 @@
 #include "vmm/interp/builders.hpp"
 #include "vmm/interp/ea.hpp"
 #include "vmm/interp/flags.hpp"
-#include "vmm/interp/host_features.hpp"
 #include "vmm/interp/segments.hpp"
+#include "vmm/x86/cpuid.hpp"
 
 namespace skep::interp {
 namespace {
@@ -136,11 +136,11 @@ bool build_various(const Source& from, Decoded& to) {
         case ZYDIS_MNEMONIC_RDRAND:
             op.rm = register_offset(from, 0);
             op.run = choose_random<false>(from);
-            return host_features().rdrand;
+            return x86::host_vector_features().rdrand;
         case ZYDIS_MNEMONIC_RDSEED:
             op.rm = register_offset(from, 0);
             op.run = choose_random<true>(from);
-            return host_features().rdseed;
+            return x86::host_vector_features().rdseed;
         case ZYDIS_MNEMONIC_UD0:
         case ZYDIS_MNEMONIC_UD1:
         case ZYDIS_MNEMONIC_UD2:

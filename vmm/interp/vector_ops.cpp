@@ -3,41 +3,42 @@
 #include "vmm/interp/vector_ops.hpp"
 
 #include <Zydis/Zydis.h>
-#include <asmjit/core.h>
 
 #include <atomic>
 
 #include "vmm/interp/native_thunk.hpp"
 #include "vmm/interp/vector_builders.hpp"
 #include "vmm/interp/vector_native.hpp"
+#include "vmm/x86/cpuid.hpp"
 
 namespace skep::interp {
 
 namespace {
 
-bool host_has(asmjit::CpuFeatures::X86::Id feature) { return asmjit::CpuInfo::host().hasFeature(feature); }
-
-// The unit an instruction set extension belongs to, if the host has it.
-bool unit_of(ZydisISAExt extension, NativeUnit& unit) {
-    using F = asmjit::CpuFeatures::X86;
-    switch (extension) {
+// The unit an instruction belongs to, if the processor has its extension (by CPUID; XCR0 and CR4 are looked at when it
+// runs).
+bool unit_of(const ZydisDecodedInstruction& instruction, NativeUnit& unit) {
+    const x86::HostVectorFeatures& has = x86::host_vector_features();
+    switch (instruction.meta.isa_ext) {
         case ZYDIS_ISA_EXT_MMX: unit = NativeUnit::mmx; return true;
         case ZYDIS_ISA_EXT_SSE:
         case ZYDIS_ISA_EXT_SSE2: unit = NativeUnit::sse; return true;
-        case ZYDIS_ISA_EXT_SSE3: unit = NativeUnit::sse; return host_has(F::kSSE3);
-        case ZYDIS_ISA_EXT_SSSE3: unit = NativeUnit::sse; return host_has(F::kSSSE3);
-        case ZYDIS_ISA_EXT_SSE4: unit = NativeUnit::sse; return host_has(F::kSSE4_2);
-        case ZYDIS_ISA_EXT_AES: unit = NativeUnit::sse; return host_has(F::kAESNI);
-        case ZYDIS_ISA_EXT_PCLMULQDQ: unit = NativeUnit::sse; return host_has(F::kPCLMULQDQ);
-        case ZYDIS_ISA_EXT_SHA: unit = NativeUnit::sse; return host_has(F::kSHA);
-        case ZYDIS_ISA_EXT_AVX: unit = NativeUnit::avx; return host_has(F::kAVX);
-        case ZYDIS_ISA_EXT_AVXAES: unit = NativeUnit::avx; return host_has(F::kAVX) && host_has(F::kAESNI);
+        case ZYDIS_ISA_EXT_SSE3: unit = NativeUnit::sse; return has.sse3;
+        case ZYDIS_ISA_EXT_SSSE3: unit = NativeUnit::sse; return has.ssse3;
+        case ZYDIS_ISA_EXT_SSE4:
+            unit = NativeUnit::sse;
+            return instruction.meta.isa_set == ZYDIS_ISA_SET_SSE42 ? has.sse4_2 : has.sse4_1;
+        case ZYDIS_ISA_EXT_AES: unit = NativeUnit::sse; return has.aes;
+        case ZYDIS_ISA_EXT_PCLMULQDQ: unit = NativeUnit::sse; return has.pclmulqdq;
+        case ZYDIS_ISA_EXT_SHA: unit = NativeUnit::sse; return has.sha;
+        case ZYDIS_ISA_EXT_AVX: unit = NativeUnit::avx; return has.avx;
+        case ZYDIS_ISA_EXT_AVXAES: unit = NativeUnit::avx; return has.avx && has.aes;
         case ZYDIS_ISA_EXT_AVX2:
-        case ZYDIS_ISA_EXT_AVX2GATHER: unit = NativeUnit::avx; return host_has(F::kAVX2);
-        case ZYDIS_ISA_EXT_F16C: unit = NativeUnit::avx; return host_has(F::kF16C);
-        case ZYDIS_ISA_EXT_FMA: unit = NativeUnit::avx; return host_has(F::kFMA);
-        case ZYDIS_ISA_EXT_VAES: unit = NativeUnit::avx; return host_has(F::kVAES);
-        case ZYDIS_ISA_EXT_VPCLMULQDQ: unit = NativeUnit::avx; return host_has(F::kVPCLMULQDQ);
+        case ZYDIS_ISA_EXT_AVX2GATHER: unit = NativeUnit::avx; return has.avx2;
+        case ZYDIS_ISA_EXT_F16C: unit = NativeUnit::avx; return has.f16c;
+        case ZYDIS_ISA_EXT_FMA: unit = NativeUnit::avx; return has.fma;
+        case ZYDIS_ISA_EXT_VAES: unit = NativeUnit::avx; return has.vaes;
+        case ZYDIS_ISA_EXT_VPCLMULQDQ: unit = NativeUnit::avx; return has.vpclmulqdq;
         default: return false;
     }
 }
@@ -78,7 +79,7 @@ bool build_vector_op(const ZydisDecodedInstruction& instruction, const ZydisDeco
         build_vector_state_op(instruction, op, handler))
         return true;
     NativeUnit unit;
-    if (!unit_of(instruction.meta.isa_ext, unit))
+    if (!unit_of(instruction, unit))
         return false;
     if (build_hint(instruction, handler) || build_masked_move(instruction, operands, op, handler) ||
         build_vector_move(instruction, operands, op, handler))

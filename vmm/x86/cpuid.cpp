@@ -59,6 +59,8 @@ HostVectorFeatures read_host_features() {
     host.bmi1 = avx && has(seven.ebx, 3);
     host.avx2 = avx && has(seven.ebx, 5);
     host.bmi2 = avx && has(seven.ebx, 8);
+    host.vaes = avx && has(seven.ecx, 9);
+    host.vpclmulqdq = avx && has(seven.ecx, 10);
     host.rdseed = has(seven.ebx, 18);
     host.adx = has(seven.ebx, 19);
     host.sha = has(seven.ebx, 29);
@@ -120,8 +122,8 @@ CpuidResult structured_features(uint32_t subleaf) {
     result.ebx = flag(true, 0) /* FSGSBASE */ | flag(true, 1) /* TSC_ADJUST */ | flag(host.bmi1, 3) | flag(host.avx2, 5) |
                  flag(true, 7) /* SMEP */ | flag(host.bmi2, 8) | flag(true, 9) /* ERMS */ | flag(true, 10) /* INVPCID */ |
                  flag(host.rdseed, 18) | flag(host.adx, 19) | flag(true, 20) /* SMAP */ |
-                 flag(true, 23) /* CLFLUSHOPT */ | flag(host.sha, 29);
-    result.ecx = flag(true, 2) /* UMIP */ | flag(true, 22) /* RDPID */;
+                 flag(true, 23) /* CLFLUSHOPT */ | flag(true, 24) /* CLWB */ | flag(host.sha, 29);
+    result.ecx = flag(true, 2) /* UMIP */ | flag(host.vaes, 9) | flag(host.vpclmulqdq, 10) | flag(true, 22) /* RDPID */;
     result.edx = flag(true, 4) /* FSRM */ | flag(true, 26) /* IBRS, IBPB */ | flag(true, 29) /* ARCH_CAPABILITIES */;
     return result;
 }

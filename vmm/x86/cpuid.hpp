@@ -17,10 +17,11 @@ inline constexpr uint32_t k_cpuid_signature = 0x000606a6;
 // What the local APIC's timer counts, before its divider.
 inline constexpr uint64_t k_apic_timer_hz = 1'000'000'000;
 
-// Which optional vector instructions the host has.
+// Which optional instructions the host has and its system lets programs use: what the guest is told by CPUID, and what the
+// software processors run; anything else is #UD.
 struct HostVectorFeatures {
     bool sse3 = false, ssse3 = false, sse4_1 = false, sse4_2 = false, aes = false, pclmulqdq = false, sha = false;
-    bool avx = false, avx2 = false, fma = false, f16c = false;
+    bool avx = false, avx2 = false, fma = false, f16c = false, vaes = false, vpclmulqdq = false;
     bool bmi1 = false, bmi2 = false, adx = false, movbe = false, popcnt = false, lzcnt = false;
     bool rdrand = false, rdseed = false;
 };
