@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a guest has written stays: over a cold start, over kill -9 of the worker, and over a full host disk.
 
-kill_during_writes runs SKEP_KILL_ROUNDS rounds (default 5).
+kill_during_writes and kill_during_ahci_writes run SKEP_KILL_ROUNDS rounds (default 5).
 """
 import os
 import pathlib
@@ -83,16 +83,24 @@ def check_kept(image, kept):
 
 
 def kill_during_writes():
+    killed_during_writes("virtio", "/dev/vda", "live")
+
+
+def kill_during_ahci_writes():
+    killed_during_writes("ahci", "/dev/sda", "generic")
+
+
+def killed_during_writes(bus, device, kernel):
     rounds = int(os.environ.get("SKEP_KILL_ROUNDS", "5"))
-    machine = LiveMachine(Sandbox(), "killed", "--disk", "256M")
+    machine = LiveMachine(Sandbox(), f"killed on {bus}", "--disk", "256M", "--disk-bus", bus, kernel=kernel)
     kept = {}
     try:
         for number in range(1, rounds + 1):
             begin = time.monotonic()
             console = machine.start()
             if number == 1:
-                console.run("mkfs.ext4 -q /dev/vda", 120)
-            console.run("mount /dev/vda /mnt", 60)
+                console.run(f"mkfs.ext4 -q {device}", 120)
+            console.run(f"mount {device} /mnt", 60)
             check("0" == console.run("dmesg | grep -c 'EXT4-fs error' || true").strip()[-1:], "ext4 has found errors")
             console.run(WRITER)
             console.position = len(console.seen)
@@ -187,4 +195,5 @@ def linux_reads_the_cd():
         machine.clean_up()
 
 
-main(virtio_disk_is_kept, linux_reads_the_cd, ahci_disk_is_kept, kill_during_writes, full_host_disk_holds_the_machine)
+main(virtio_disk_is_kept, linux_reads_the_cd, ahci_disk_is_kept, kill_during_writes, kill_during_ahci_writes,
+     full_host_disk_holds_the_machine)
