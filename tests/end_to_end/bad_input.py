@@ -144,10 +144,10 @@ def name_that_is_taken_is_refused():
 
 
 def wrong_command_line_is_refused():
-    refuse("run", "--bogus", saying="--bogus", code=2)
+    refuse("run", "--bogus", saying="--bogus", code=4)  # 2 would be a halted guest
     refuse("bogus", saying="bogus", code=2)
     refuse("create", saying="name", code=2)
-    refuse("run", "--timeout", "soon", saying="timeout", code=2)
+    refuse("run", "--timeout", "soon", saying="timeout", code=4)
     refuse("run", "--cpus", "many", saying="many", code=4)
     refuse("run", "--disk-bus", "floppy", saying="floppy", code=4)
     refuse("run", "--disk", INPUTS / "missing.img", saying="does not exist", code=4)
