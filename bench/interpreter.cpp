@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// How fast is the interpreter? Million guest instructions a second on loops of different kinds, as JSON.
+// How fast are the two engines of the software processor? Million guest instructions a second on loops of different
+// kinds, interpreted and translated, as JSON.
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "vmm/interp/vm.hpp"
+#include "vmm/jit/hypervisor.hpp"
 
 namespace skep {
 namespace {
@@ -62,33 +64,34 @@ struct Loop {
     const char* name;
     std::vector<uint8_t> code;  // RCX counts down
     uint64_t rounds;
+    unsigned instructions;  // a round
 };
 
 std::vector<Loop> loops() {
     return {
         // add rax,rdx; xor rdx,rax; lea rsi,[rax+rdx*4+8]; shl rsi,3; sub rdi,rsi; and rdi,rax; dec rcx; jnz
         {"integer", {0x48, 0x01, 0xd0, 0x48, 0x31, 0xc2, 0x48, 0x8d, 0x74, 0x90, 0x08, 0x48, 0xc1, 0xe6, 0x03, 0x48, 0x29,
-                     0xf7, 0x48, 0x21, 0xc7, 0x48, 0xff, 0xc9, 0x75, 0xe6, 0xf4}, 20'000'000},
+                     0xf7, 0x48, 0x21, 0xc7, 0x48, 0xff, 0xc9, 0x75, 0xe6, 0xf4}, 20'000'000, 8},
         // dec rcx; jnz
-        {"tight branch", {0x48, 0xff, 0xc9, 0x75, 0xfb, 0xf4}, 60'000'000},
+        {"tight branch", {0x48, 0xff, 0xc9, 0x75, 0xfb, 0xf4}, 60'000'000, 2},
         // mov rax,[rbx+8]; add rax,1; mov [rbx+16],rax; add [rbx+24],rax; movzx edx,byte [rbx+rsi]; cmp rdx,rax; dec rcx; jnz
         {"memory", {0x48, 0x8b, 0x43, 0x08, 0x48, 0x83, 0xc0, 0x01, 0x48, 0x89, 0x43, 0x10, 0x48, 0x01, 0x43, 0x18, 0x0f,
-                    0xb6, 0x14, 0x33, 0x48, 0x39, 0xc2, 0x48, 0xff, 0xc9, 0x75, 0xe4, 0xf4}, 20'000'000},
+                    0xb6, 0x14, 0x33, 0x48, 0x39, 0xc2, 0x48, 0xff, 0xc9, 0x75, 0xe4, 0xf4}, 20'000'000, 8},
         // call f; dec rcx; jnz; hlt; f: push rbp; mov rbp,rsp; pop rbp; ret
         {"calls", {0xe8, 0x06, 0x00, 0x00, 0x00, 0x48, 0xff, 0xc9, 0x75, 0xf6, 0xf4, 0x55, 0x48, 0x89, 0xe5, 0x5d, 0xc3},
-         15'000'000},
+         15'000'000, 7},
         // movaps xmm0,[rbx]; addps xmm0,xmm1; mulps xmm1,xmm0; movaps [rbx],xmm0; dec rcx; jnz
         {"sse", {0x0f, 0x28, 0x03, 0x0f, 0x58, 0xc1, 0x0f, 0x59, 0xc8, 0x0f, 0x29, 0x03, 0x48, 0xff, 0xc9, 0x75, 0xef, 0xf4},
-         5'000'000},
+         5'000'000, 6},
     };
 }
 
-double million_a_second(const Loop& loop) {
+double million_a_second(const Loop& loop, Hypervisor& engine, uint64_t rounds) {
     auto memory = std::move(*GuestMemory::create(8 << 20));
-    auto vm = std::move(*interp::InterpHypervisor().create_vm(*memory, {}));
+    auto vm = std::move(*engine.create_vm(*memory, {}));
     auto vcpu = std::move(*vm->create_vcpu(0));
     CpuState state = long_mode_state(*memory);
-    state.gpr[k_rcx] = loop.rounds;
+    state.gpr[k_rcx] = rounds;
     NoIo io;
     if (!memory->write(k_code, loop.code.data(), loop.code.size())) {
         std::abort();
@@ -99,17 +102,23 @@ double million_a_second(const Loop& loop) {
         std::abort();
     }
     const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
-    return static_cast<double>(vcpu->instructions()) / seconds / 1e6;
+    return static_cast<double>(rounds * loop.instructions) / seconds / 1e6;
 }
 
 }  // namespace
 }  // namespace skep
 
 int main() {
+    skep::interp::InterpHypervisor interpreter;
+    skep::jit::JitHypervisor translator;
+    constexpr unsigned k_faster = 5;  // so many more rounds of the translated loop
     fmt::print("{{\n");
     const auto all = skep::loops();
     for (size_t i = 0; i < all.size(); ++i) {
-        fmt::print("  \"{}\": {:.1f}{}\n", all[i].name, skep::million_a_second(all[i]), i + 1 < all.size() ? "," : "");
+        const double interpreted = skep::million_a_second(all[i], interpreter, all[i].rounds);
+        const double translated = skep::million_a_second(all[i], translator, all[i].rounds * k_faster);
+        fmt::print("  \"{}\": {{\"interp\": {:.1f}, \"jit\": {:.1f}, \"ratio\": {:.1f}}}{}\n", all[i].name, interpreted,
+                   translated, translated / interpreted, i + 1 < all.size() ? "," : "");
     }
     fmt::print("}}\n");
 }

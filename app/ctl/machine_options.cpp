@@ -44,7 +44,7 @@ void MachineOptions::declare(CLI::App& app) {
     app.add_option("--disk-bus", m_bus, "virtio (default) or ahci, for all disks given")->type_name("BUS");
     app.add_option("--memory", m_memory, "Memory, such as 2G (a bare number is MiB)")->type_name("SIZE");
     app.add_option("--cpus", m_cpus, "Number of processors")->type_name("N");
-    app.add_option("--cpu", m_backend, "auto, kvm or interp")->type_name("BACKEND");
+    app.add_option("--cpu", m_backend, "auto, kvm, jit or interp")->type_name("BACKEND");
     app.add_option("--firmware", m_firmware, "bios, linux or multiboot (linux when only --kernel is given)")->type_name("NAME");
     app.add_option("--kernel", m_kernel, "Kernel to start directly")->type_name("FILE");
     app.add_option("--initrd", m_initrd, "Initial RAM disk for the kernel")->type_name("FILE");

@@ -14,6 +14,7 @@
 #include "vmm/base/log.hpp"
 #include "vmm/control/host_check.hpp"
 #include "vmm/interp/vm.hpp"
+#include "vmm/jit/hypervisor.hpp"
 #include "vmm/kvm/kvm_hypervisor.hpp"
 
 namespace skep {
@@ -47,6 +48,8 @@ Status Worker::choose_back_end() {
             return tl::unexpected(kvm.error());
         }
         m_hypervisor = std::move(*kvm);
+    } else if (choice->backend == CpuBackend::jit) {
+        m_hypervisor = std::make_unique<jit::JitHypervisor>();
     } else {
         m_hypervisor = std::make_unique<interp::InterpHypervisor>();
     }

@@ -74,11 +74,15 @@ class CpuHarness {
     static constexpr uint64_t k_tables = 0x700000;
     static constexpr uint64_t k_ram = 8 << 20;
 
-    explicit CpuHarness(CpuMode mode = CpuMode::long64, unsigned cpu_count = 1) : m_mode(mode) {
+    explicit CpuHarness(CpuMode mode = CpuMode::long64, unsigned cpu_count = 1)
+        : CpuHarness(std::make_unique<interp::InterpHypervisor>(), mode, cpu_count) {}
+    // On another engine.
+    explicit CpuHarness(std::unique_ptr<Hypervisor> engine, CpuMode mode = CpuMode::long64, unsigned cpu_count = 1)
+        : m_mode(mode) {
         memory = std::move(*GuestMemory::create(k_ram));
         CpuConfig config;
         config.cpu_count = cpu_count;
-        vm = std::move(*interp::InterpHypervisor().create_vm(*memory, config));
+        vm = std::move(*engine->create_vm(*memory, config));
         for (unsigned i = 0; i < cpu_count; ++i) {
             vcpus.push_back(std::move(*vm->create_vcpu(i)));
         }

@@ -181,6 +181,8 @@ Result<CpuChoice> choose_cpu_backend(const VmSpec& spec, const HostProbe& probe)
     switch (spec.cpu_backend) {
         case CpuBackend::interp:
             return CpuChoice{CpuBackend::interp, "The machine's settings ask for the software processor."};
+        case CpuBackend::jit:
+            return CpuChoice{CpuBackend::jit, "The machine's settings ask for the translating software processor."};
         case CpuBackend::kvm:
             if (!opens) {
                 const bool denied = probe.kvm_open_error == EACCES || probe.kvm_open_error == EPERM;

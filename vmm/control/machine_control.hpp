@@ -21,7 +21,7 @@ struct MachineStatus {
     MachineState state = MachineState::starting;
     std::string reason;          // one sentence for the user; may be empty
     uint64_t uptime_ms = 0;      // guest time since start, pauses left out
-    std::string cpu_backend;     // "kvm" or "interp"
+    std::string cpu_backend;     // "kvm", "jit" or "interp"
     std::string cpu_reason;      // why that one
 };
 

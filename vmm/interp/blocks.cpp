@@ -5,6 +5,7 @@
 #include <new>
 
 #include "vmm/interp/dispatch.hpp"
+#include "vmm/interp/translator.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
 namespace skep::interp {
@@ -14,13 +15,28 @@ const std::byte* page_of(const std::byte* host) {
     return reinterpret_cast<const std::byte*>(reinterpret_cast<uintptr_t>(host) & ~uintptr_t{k_page_mask});
 }
 
+// Counts down; at zero the block may become native code. Op::immediate: what is left.
+void run_counting(Core& core, const Op* op) {
+    auto* self = const_cast<Op*>(op);
+    if (--self->immediate == 0 && core.translator->translate(core, Block::of(op))) {
+        SKEP_TAIL_CALL op->run(core, op);
+    }
+    SKEP_TAIL_CALL next(core, op);
+}
+
 // Fills a block's memory from decoded ops and closes it.
-void fill(Block* block, std::span<const Decoded> decoded, uint16_t length, uint32_t key) {
+void fill(Block* block, std::span<const Decoded> decoded, uint16_t length, uint32_t key, uint32_t threshold) {
     new (block) Block;
-    block->key = key;
+    block->key = static_cast<uint16_t>(key);
     block->length = length;
     block->op_count = static_cast<uint16_t>(decoded.size());
     Op* to = block->ops();
+    if (threshold != 0) {
+        block->leading_ops = 1;
+        Op* counting = new (to++) Op;
+        counting->run = run_counting;
+        counting->immediate = threshold;
+    }
     for (const Decoded& one : decoded) {
         new (to++) Op(one.op);
     }
@@ -61,7 +77,7 @@ Block* BlockCache::allocate(unsigned op_count) {
     return reinterpret_cast<Block*>(place);
 }
 
-Block* BlockCache::decode(std::span<const std::byte> bytes, const DecodeMode& mode, uint32_t key) {
+Block* BlockCache::decode(std::span<const std::byte> bytes, const DecodeMode& mode, uint32_t key, uint32_t threshold) {
     std::array<Decoded, k_most_ops> decoded;
     const unsigned most = (key & k_single_op) != 0 ? 1 : k_most_ops;
     unsigned count = 0;
@@ -81,8 +97,8 @@ Block* BlockCache::decode(std::span<const std::byte> bytes, const DecodeMode& mo
     if (count == 0) {
         return nullptr;
     }
-    Block* block = allocate(count);
-    fill(block, std::span(decoded).first(count), offset, key);
+    Block* block = allocate(count + (threshold != 0 ? 1 : 0));
+    fill(block, std::span(decoded).first(count), offset, key, threshold);
     return block;
 }
 
@@ -114,7 +130,7 @@ void BlockCache::drop_page(const std::byte* host_page) {
     for (Block* block = found->second; block != nullptr; block = block->next_on_page) {
         unlink(block);
         Op* ops = block->ops();
-        for (unsigned i = 0; i <= block->op_count; ++i) {
+        for (unsigned i = 0; i < block->op_count + block->leading_ops + 1U; ++i) {
             ops[i].run = run_stale;
         }
     }

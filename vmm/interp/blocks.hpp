@@ -19,11 +19,16 @@ struct Block {
     const std::byte* host = nullptr;
     Block* next_in_bucket = nullptr;
     Block* next_on_page = nullptr;
-    uint32_t key = 0;     // DecodeMode::key(), k_single_op
-    uint16_t length = 0;  // bytes
+    uint16_t key = 0;          // DecodeMode::key(), k_single_op
+    uint16_t leading_ops = 0;  // before the instructions': 1 when the block counts how often it runs
+    uint16_t length = 0;       // bytes
     uint16_t op_count = 0;
 
     [[nodiscard]] Op* ops() { return reinterpret_cast<Op*>(this + 1); }
+    // The block whose first op this is.
+    [[nodiscard]] static Block& of(const Op* first) {
+        return *reinterpret_cast<Block*>(reinterpret_cast<std::byte*>(const_cast<Op*>(first)) - sizeof(Block));
+    }
 };
 static_assert(sizeof(Block) % alignof(Op) == 0);
 
@@ -38,7 +43,8 @@ class BlockCache {
     [[nodiscard]] Block* find(const std::byte* host, uint32_t key) const;
     // Decodes a block from `bytes` (a stable copy of what lies at host, at most to the end of its page). Null when the
     // first instruction goes on behind them. `key` without k_single_op matches `mode`.
-    Block* decode(std::span<const std::byte> bytes, const DecodeMode& mode, uint32_t key);
+    // With a threshold the block begins with an op that calls Core::translator when it has run so often.
+    Block* decode(std::span<const std::byte> bytes, const DecodeMode& mode, uint32_t key, uint32_t threshold = 0);
     // Makes a decoded block known as the code at `host`.
     void insert(Block* block, const std::byte* host);
 

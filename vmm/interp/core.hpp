@@ -160,6 +160,7 @@ class Core {
     GuestMemory* memory = nullptr;
     class InterpVm* vm = nullptr;
     class InterpVcpu* vcpu = nullptr;
+    class Translator* translator = nullptr;  // null: interpreted only
 
     std::array<JumpEntry, k_jump_entries> jump_cache{};
     std::array<TlbSet, k_access_rules> tlb_sets;  // empty: see the constructor

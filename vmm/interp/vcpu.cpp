@@ -23,11 +23,16 @@ constexpr uint32_t k_block_key_bits = 0x7f;  // of Core::code_mode: all but the 
 
 }  // namespace
 
-InterpVcpu::InterpVcpu(InterpVm& vm, unsigned index) : m_vm(vm), m_index(index), m_core(std::make_unique<Core>()) {
+InterpVcpu::InterpVcpu(InterpVm& vm, unsigned index, const TranslatorFactory& make_translator)
+    : m_vm(vm), m_index(index), m_core(make_low<Core>()) {
     m_core->vm = &vm;
     m_core->vcpu = this;
     m_core->memory = &vm.memory();
     load_state(*m_core, reset_cpu_state(vm.cpuid_signature()));
+    if (make_translator) {
+        m_translator = make_translator(*m_core);
+        m_core->translator = m_translator.get();
+    }
 }
 
 InterpVcpu::~InterpVcpu() { m_vm.forget(*this); }
@@ -80,16 +85,28 @@ void InterpVcpu::answer() {
 }
 
 void InterpVcpu::protect_page(const std::byte* host_page) { protect_tlb_page(*m_core, host_page); }
-void InterpVcpu::drop_page(const std::byte* host_page) { m_blocks.drop_page(host_page); }
+void InterpVcpu::drop_page(const std::byte* host_page) {
+    m_blocks.drop_page(host_page);
+    if (m_translator) {
+        m_translator->drop_page(host_page);
+    }
+}
+
+void InterpVcpu::clear_code() {
+    m_blocks.clear();
+    if (m_translator) {
+        m_translator->clear();
+    }
+    new_code_generation(*m_core);
+}
 
 // False when run() shall return.
 bool InterpVcpu::serve_requests() {
     const uint32_t wanted = m_core->requests.exchange(0);
     if ((wanted & k_request_flush_tlb) != 0) {
         flush_tlb(*m_core);
-        m_blocks.clear();
         m_straddlers.clear();
-        new_code_generation(*m_core);
+        clear_code();
     }
     if ((wanted & k_request_code) != 0) {
         answer();
@@ -149,19 +166,19 @@ InterpVcpu::Entry InterpVcpu::find_code(uint32_t extra_key) {
 // A new block for the bytes at host, or null when it must be fetched the slow way.
 Block* InterpVcpu::decode_at(const std::byte* host, uint64_t available, uint32_t key) {
     if (m_blocks.is_full()) {
-        m_blocks.clear();
-        new_code_generation(*m_core);
+        clear_code();
     }
     constexpr size_t k_copy_bytes = size_t{k_most_ops} * 15;
     constexpr unsigned k_attempts = 8;
     const DecodeMode mode = decode_mode(*m_core);
     const bool is_ram = m_core->memory->marks_of(host) != nullptr;
+    const uint32_t threshold = m_translator && (key & k_single_op) == 0 ? m_translator->threshold(mode) : 0;
     std::array<std::byte, k_copy_bytes> copy;
     const size_t size = std::min<size_t>(available, copy.size());
     for (unsigned attempt = 0; attempt < k_attempts; ++attempt) {
         const uint64_t clears = m_vm.code_clears();
         std::memcpy(copy.data(), host, size);
-        Block* block = m_blocks.decode(std::span(copy).first(size), mode, key);
+        Block* block = m_blocks.decode(std::span(copy).first(size), mode, key, threshold);
         if (block == nullptr) {
             return nullptr;
         }

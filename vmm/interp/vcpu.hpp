@@ -13,6 +13,8 @@
 #include "vmm/cpu/vcpu.hpp"
 #include "vmm/interp/blocks.hpp"
 #include "vmm/interp/core.hpp"
+#include "vmm/interp/low_memory.hpp"
+#include "vmm/interp/translator.hpp"
 
 namespace skep::interp {
 
@@ -24,7 +26,7 @@ void store_state(const Core& core, CpuState& state);
 
 class InterpVcpu final : public Vcpu {
   public:
-    InterpVcpu(InterpVm& vm, unsigned index);
+    InterpVcpu(InterpVm& vm, unsigned index, const TranslatorFactory& make_translator = {});
     ~InterpVcpu() override;
     InterpVcpu(const InterpVcpu&) = delete;
     InterpVcpu& operator=(const InterpVcpu&) = delete;
@@ -70,6 +72,7 @@ class InterpVcpu final : public Vcpu {
     };
 
     bool serve_requests();
+    void clear_code();
     void run_blocks();
     void run_one();
     [[nodiscard]] bool due() const;
@@ -89,7 +92,8 @@ class InterpVcpu final : public Vcpu {
 
     InterpVm& m_vm;
     unsigned m_index;
-    std::unique_ptr<Core> m_core;
+    LowPointer<Core> m_core;
+    std::unique_ptr<Translator> m_translator;  // may be null
     BlockCache m_blocks;
     std::unordered_map<uint64_t, Straddler> m_straddlers;
     std::string m_error;

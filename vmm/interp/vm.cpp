@@ -84,9 +84,10 @@ Result<std::unique_ptr<Vm>> InterpHypervisor::create_vm(GuestMemory& memory, con
     return std::make_unique<InterpVm>(memory, config);
 }
 
-InterpVm::InterpVm(GuestMemory& memory, const CpuConfig& config)
+InterpVm::InterpVm(GuestMemory& memory, const CpuConfig& config, TranslatorFactory make_translator)
     : m_memory(memory),
       m_config(config),
+      m_make_translator(std::move(make_translator)),
       m_tsc(config.tsc_hz, host_tsc_hz()),
       m_ram(memory.ram().data()),
       m_lines(std::make_unique<std::atomic<uint64_t>[]>(memory.ram_bytes() / k_page_size)) {
@@ -105,7 +106,7 @@ Result<std::unique_ptr<Vcpu>> InterpVm::create_vcpu(unsigned index) {
         return fail(ErrorKind::invalid_input, "Creating processor {}: this machine has only {}.", index,
                     m_config.cpu_count);
     }
-    auto vcpu = std::make_unique<InterpVcpu>(*this, index);
+    auto vcpu = std::make_unique<InterpVcpu>(*this, index, m_make_translator);
     const std::lock_guard lock(m_mutex);
     m_vcpus.push_back(vcpu.get());
     return vcpu;

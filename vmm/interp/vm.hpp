@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "vmm/cpu/vcpu.hpp"
+#include "vmm/interp/translator.hpp"
 
 namespace skep::interp {
 
@@ -43,7 +44,7 @@ class GuestTsc {
 
 class InterpVm final : public Vm, private MemoryMapListener {
   public:
-    InterpVm(GuestMemory& memory, const CpuConfig& config);
+    InterpVm(GuestMemory& memory, const CpuConfig& config, TranslatorFactory make_translator = {});
     ~InterpVm() override;
     InterpVm(const InterpVm&) = delete;
     InterpVm& operator=(const InterpVm&) = delete;
@@ -79,6 +80,7 @@ class InterpVm final : public Vm, private MemoryMapListener {
 
     GuestMemory& m_memory;
     CpuConfig m_config;
+    TranslatorFactory m_make_translator;
     GuestTsc m_tsc;
     std::byte* m_ram;
     std::unique_ptr<std::atomic<uint64_t>[]> m_lines;  // of each RAM page, one bit for 64 bytes

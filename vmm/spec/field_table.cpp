@@ -7,7 +7,7 @@
 namespace skep {
 namespace {
 
-constexpr std::array<std::string_view, 3> k_cpu_backends{"auto", "kvm", "interp"};
+constexpr std::array<std::string_view, 4> k_cpu_backends{"auto", "kvm", "interp", "jit"};
 constexpr std::array<std::string_view, 3> k_firmwares{"bios", "linux", "multiboot"};
 constexpr std::array<std::string_view, 2> k_disk_buses{"ahci", "virtio"};
 constexpr std::array<std::string_view, 2> k_on_reboot{"restart", "exit"};

@@ -13,7 +13,7 @@ namespace skep {
 // The version of vm.yaml this program writes. A newer one is refused, an older one is migrated.
 inline constexpr uint32_t k_spec_format = 1;
 
-enum class CpuBackend { automatic, kvm, interp };        // "auto", "kvm", "interp"
+enum class CpuBackend { automatic, kvm, interp, jit };   // "auto", "kvm", "interp", "jit"
 enum class Firmware { bios, linux_kernel, multiboot };   // "bios", "linux", "multiboot"
 enum class DiskBus { ahci, virtio };
 enum class OnReboot { restart, exit };

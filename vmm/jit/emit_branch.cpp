@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Near JMP, Jcc, CALL, RET (SDM 2) and every other way from block to block.
+#include "vmm/jit/emitter.hpp"
+
+namespace skep::jit {
+namespace {
+
+using asmjit::InstId;
+using x86asm::eax;
+using x86asm::ecx;
+namespace Inst = x86asm::Inst;
+using x86asm::rax;
+using x86asm::rcx;
+
+constexpr int64_t k_page = 4096;
+constexpr unsigned k_jump_target_shift = 4;
+static_assert(sizeof(JumpTarget) == 1U << k_jump_target_shift && k_jump_targets == 1U << 16);
+
+bool fits_int32(int64_t value) { return value == static_cast<int32_t>(value); }
+
+x86asm::CondCode condition_of(const GuestInstruction& one) {
+    constexpr x86asm::CondCode k_codes[16] = {
+        x86asm::CondCode::kO,  x86asm::CondCode::kNO, x86asm::CondCode::kB,  x86asm::CondCode::kNB,
+        x86asm::CondCode::kZ,  x86asm::CondCode::kNZ, x86asm::CondCode::kBE, x86asm::CondCode::kNBE,
+        x86asm::CondCode::kS,  x86asm::CondCode::kNS, x86asm::CondCode::kP,  x86asm::CondCode::kNP,
+        x86asm::CondCode::kL,  x86asm::CondCode::kNL, x86asm::CondCode::kLE, x86asm::CondCode::kNLE};
+    return k_codes[one.decoded.opcode & 0xf];
+}
+
+// The target of an indirect jump or call into rcx. False: not emitted.
+bool target_to_rcx(Emitter& e) {
+    if (e.one().decoded.operand_width != 64 || e.one().decoded.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
+        return false;
+    }
+    if (e.is_memory(0)) {
+        if (!e.can_address(0)) {
+            return false;
+        }
+        e.a.mov(rcx, e.access(0));
+        return true;
+    }
+    e.clobber_flags();
+    const x86asm::Gp from = e.read(e.reg(0), rcx);
+    if (from.id() != rcx.id()) {
+        e.a.mov(rcx, from);
+    }
+    return true;
+}
+
+// Only indirect ones come here.
+bool emit_jump(Emitter& e, InstId) {
+    if (!target_to_rcx(e)) {
+        return false;
+    }
+    e.leave_to_rcx(0);
+    return true;
+}
+
+void push_return_address(Emitter& e) {
+    e.a.lea(rcx, x86asm::ptr(k_guest_rsp, -8));
+    const x86asm::Mem to = e.access_address(8, Emitter::AccessKind::write);
+    e.load_page_address(rax, e.one().end());
+    e.a.mov(to, rax);
+    e.a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, -8));
+}
+
+bool emit_call_direct(Emitter& e) {
+    const int64_t target = target_of(e.one());
+    if (e.one().decoded.operand_width != 64 || !fits_int32(target)) {
+        return false;
+    }
+    e.clobber_flags();
+    push_return_address(e);
+    e.leave_direct(target);
+    return true;
+}
+
+bool emit_call(Emitter& e, InstId) {
+    if (e.is_immediate(0)) {
+        return emit_call_direct(e);
+    }
+    if (!target_to_rcx(e)) {
+        return false;
+    }
+    e.look_up_rcx();
+    Runtime& runtime = e.runtime();
+    e.a.mov(e.slot(&runtime.spare), rcx);
+    e.a.mov(rcx, e.jump_target_code());
+    e.a.mov(e.slot(&runtime.spare2), rcx);
+    push_return_address(e);
+    e.a.mov(rcx, e.slot(&runtime.spare));
+    e.a.mov(e.slot(&runtime.page_base), rcx);
+    e.a.jmp(e.slot(&runtime.spare2));
+    return true;
+}
+
+bool emit_return(Emitter& e, InstId) {
+    if (e.one().decoded.operand_width != 64 || e.one().decoded.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
+        return false;
+    }
+    const bool has_count = e.operand_count() != 0 && e.is_immediate(0);
+    const int count = has_count ? static_cast<int>(e.operand(0).imm.value.u & 0xffff) : 0;
+    e.clobber_flags();
+    e.a.mov(rcx, k_guest_rsp);
+    e.a.mov(rcx, e.access_address(8, Emitter::AccessKind::read));
+    e.leave_to_rcx(8 + count);
+    return true;
+}
+
+constexpr EmitLine k_lines[] = {
+    {ZYDIS_MNEMONIC_JMP, emit_jump, Inst::kIdJmp},
+    {ZYDIS_MNEMONIC_CALL, emit_call, Inst::kIdCall},
+    {ZYDIS_MNEMONIC_RET, emit_return, Inst::kIdRet},
+};
+
+}  // namespace
+
+std::span<const EmitLine> branch_lines() { return k_lines; }
+
+void Emitter::load_page_address(const x86asm::Gp& to, int64_t offset) {
+    a.mov(to, slot(&runtime().page_base));
+    a.lea(to, x86asm::ptr(to, static_cast<int32_t>(offset)));
+}
+
+x86asm::Mem Emitter::jump_target_code() const {
+    const auto table = reinterpret_cast<uintptr_t>(m_places.runtime->jump_targets.data());
+    return x86asm::ptr(rax, static_cast<int32_t>(table + offsetof(JumpTarget, code)), 8);
+}
+
+void Emitter::look_up_rcx() {
+    const auto table = reinterpret_cast<uintptr_t>(m_places.runtime->jump_targets.data());
+    a.movzx(eax, x86asm::cx);
+    a.and_(rcx, -static_cast<int32_t>(k_page));
+    a.or_(rcx, slot(&runtime().context));
+    a.shl(eax, k_jump_target_shift);
+    a.cmp(rcx, x86asm::ptr(rax, static_cast<int32_t>(table + offsetof(JumpTarget, page_key))));
+    a.jne(slow());
+    a.and_(rcx, -static_cast<int32_t>(k_page));
+}
+
+void Emitter::leave_to_rcx(int stack_change) {
+    look_up_rcx();
+    a.mov(slot(&runtime().page_base), rcx);
+    if (stack_change != 0) {
+        a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, stack_change));
+    }
+    a.jmp(jump_target_code());
+}
+
+void Emitter::leave_direct(int64_t offset) { emit_way_out(offset, ExitKind::none); }
+
+// --- ways out of the region ------------------------------------------------------------------------------------------------
+asmjit::Label Emitter::way_out(int64_t offset, ExitKind kind) {
+    const asmjit::Label label = a.newLabel();
+    m_ways_out.push_back({label, offset, m_flags, kind});
+    return label;
+}
+
+// The flags are in memory. ExitKind::none: to the code there, if it is known.
+void Emitter::emit_way_out(int64_t offset, ExitKind kind) {
+    if (kind == ExitKind::none && offset >= 0 && offset < k_page) {
+        const asmjit::Label unknown = a.newLabel();
+        m_output->links.push_back({static_cast<uint32_t>(a.offset()), static_cast<uint16_t>(offset)});
+        a.long_().jmp(unknown);
+        a.bind(unknown);
+    }
+    load_page_address(rcx, offset);
+    a.jmp(asmjit::imm(kind == ExitKind::none ? m_places.thunks.look_up : m_places.thunks.leave));
+}
+
+void Emitter::emit_ways_out() {
+    for (size_t i = 0; i < m_ways_out.size(); ++i) {
+        const WayOut way = m_ways_out[i];
+        a.bind(way.label);
+        if (i == 0) {
+            m_output->stale_exit = static_cast<uint32_t>(a.offset());  // emit_entry() asked for it
+        }
+        m_flags = way.flags;
+        ensure_flags_in_memory();
+        emit_way_out(way.offset, way.kind);
+    }
+}
+
+// --- inside the region -----------------------------------------------------------------------------------------------------
+// From the end of block `from` to a block, or out to `offset`.
+void Emitter::go_to(int block, int64_t offset, unsigned from) {
+    if (block == k_outside) {
+        ensure_flags_in_memory();
+        emit_way_out(offset, ExitKind::none);
+        return;
+    }
+    prepare_flags_for(block);
+    if (m_bound[static_cast<size_t>(block)]) {
+        jump_back(block, offset);
+    } else if (static_cast<unsigned>(block) != from + 1) {
+        a.jmp(m_labels[static_cast<size_t>(block)]);
+    }
+}
+
+// Every loop comes through here, and looks whether somebody wants something. JRCXZ leaves the flags alone.
+void Emitter::jump_back(int block, int64_t offset) {
+    const asmjit::Label quiet = a.newLabel();
+    a.mov(ecx, slot(&m_places.core->requests, 4));
+    a.jecxz(rcx, quiet);
+    a.jmp(way_out(offset, ExitKind::run_loop));
+    a.bind(quiet);
+    a.jmp(m_labels[static_cast<size_t>(block)]);
+}
+
+void Emitter::emit_conditional(const GuestBlock& block, unsigned index, const GuestInstruction& one) {
+    const x86asm::CondCode condition = condition_of(one);
+    const int64_t target = target_of(one);
+    load_flags();
+    if (block.taken == k_outside) {
+        a.j(condition, way_out(target, ExitKind::none));
+    } else {
+        prepare_flags_for(block.taken);
+        if (m_bound[static_cast<size_t>(block.taken)]) {
+            const asmjit::Label over = a.newLabel();
+            a.j(x86asm::negateCond(condition), over);
+            jump_back(block.taken, target);
+            a.bind(over);
+        } else {
+            a.j(condition, m_labels[static_cast<size_t>(block.taken)]);
+        }
+    }
+    go_to(block.next, one.end(), index);
+}
+
+}  // namespace skep::jit

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The arithmetic flags: in the host's EFLAGS, in Core::status, or both. LAHF and SETO bring them from one to the other
+// (interp/flags.hpp), so rax is clobbered; the flags themselves survive a save.
+#include "vmm/jit/emitter.hpp"
+
+namespace skep::jit {
+
+void Emitter::save_flags() {
+    a.lahf();
+    a.seto(x86asm::al);
+    a.mov(slot(&m_places.core->status, 2), x86asm::ax);
+}
+
+void Emitter::ensure_flags_in_memory() {
+    if (m_flags.host && !m_flags.memory) {
+        save_flags();
+        m_flags.memory = true;
+    }
+}
+
+void Emitter::clobber_flags() {
+    if (m_one->live_in != 0) {
+        ensure_flags_in_memory();
+    }
+    m_flags.host = false;
+}
+
+void Emitter::load_flags() {
+    if (!m_flags.host) {
+        a.movzx(x86asm::eax, slot(&m_places.core->status, 2));
+        a.add(x86asm::al, 127);  // overflows exactly when bit 0 was set
+        a.sahf();
+        m_flags.host = true;
+    }
+}
+
+void Emitter::want_flags() {
+    const auto kept = static_cast<uint16_t>(m_one->live_out & ~m_one->flags.kills);
+    const bool keeps = m_one->flags.writes != 0 && kept != 0;
+    if (m_one->flags.reads != 0 || keeps) {
+        load_flags();
+    }
+}
+
+void Emitter::flags_written() {
+    if (m_one->flags.writes != 0) {
+        m_flags = {.host = true, .memory = false};
+    }
+}
+
+bool Emitter::inherits_flags(int block) const {
+    const auto index = static_cast<size_t>(block);
+    return block != 0 && m_guest->blocks[index].incoming == 1 && !m_bound[index];
+}
+
+void Emitter::prepare_flags_for(int block) {
+    const auto index = static_cast<size_t>(block);
+    if (inherits_flags(block)) {
+        m_entry_flags[index] = m_flags;
+    } else if (m_guest->instructions[m_guest->blocks[index].first].live_in != 0) {
+        ensure_flags_in_memory();
+    }
+}
+
+// --- who wants which flags -----------------------------------------------------------------------------------------------
+namespace {
+
+uint16_t live_at_start(const GuestRegion& region, int block) {
+    return block == k_outside ? k_all_flags : region.instructions[region.blocks[static_cast<size_t>(block)].first].live_in;
+}
+
+// True when something changed.
+bool pass_block(GuestRegion& region, size_t index) {
+    const GuestBlock& block = region.blocks[index];
+    uint16_t live = k_all_flags;
+    const auto goes_forward = [&](int to) { return to != k_outside && static_cast<size_t>(to) > index; };
+    // A way back looks for requests, and the interrupt it may take shows every flag.
+    if (block.end == BlockEnd::jump && goes_forward(block.taken)) {
+        live = live_at_start(region, block.taken);
+    } else if (block.end == BlockEnd::falls_through && goes_forward(block.next)) {
+        live = live_at_start(region, block.next);
+    } else if (block.end == BlockEnd::conditional && goes_forward(block.taken) && goes_forward(block.next)) {
+        live = static_cast<uint16_t>(live_at_start(region, block.taken) | live_at_start(region, block.next));
+    }
+    bool changed = false;
+    for (unsigned i = block.count; i-- > 0;) {
+        GuestInstruction& one = region.instructions[block.first + i];
+        one.live_out = live;
+        live = one.may_fault ? k_all_flags : static_cast<uint16_t>((live & ~one.flags.kills) | one.flags.reads);
+        changed = changed || one.live_in != live;
+        one.live_in = live;
+    }
+    return changed;
+}
+
+}  // namespace
+
+void find_live_flags(GuestRegion& region) {
+    bool changed = true;
+    while (changed) {
+        changed = false;
+        for (size_t i = region.blocks.size(); i-- > 0;) {
+            changed = pass_block(region, i) || changed;
+        }
+    }
+}
+
+}  // namespace skep::jit

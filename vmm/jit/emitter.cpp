@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The frame of a region's code: entry, blocks in order, and behind them the slow paths and the ways out.
+#include "vmm/jit/emitter.hpp"
+
+#include <algorithm>
+
+namespace skep::jit {
+namespace {
+
+using x86asm::ecx;
+
+class ErrorRecorder final : public asmjit::ErrorHandler {
+  public:
+    void handleError(asmjit::Error, const char*, asmjit::BaseEmitter*) override { failed = true; }
+    bool failed = false;
+};
+
+constexpr interp::DecodeMode k_long_mode{.code64 = true, .stack64 = true, .protected_mode = true};
+
+}  // namespace
+
+Emitter::Emitter(const Places& places, std::deque<Site>& sites) : m_places(places), m_sites(sites) {}
+
+void Emitter::start(asmjit::CodeHolder& code, GuestRegion& guest) {
+    m_code = &code;
+    m_guest = &guest;
+    m_flags = {};
+    m_slow = asmjit::Label();
+    m_again = false;
+    m_labels.clear();
+    m_slow_paths.clear();
+    m_ways_out.clear();
+    m_entry_flags.assign(guest.blocks.size(), std::nullopt);
+    m_bound.assign(guest.blocks.size(), false);
+    for (size_t i = 0; i < guest.blocks.size(); ++i) {
+        m_labels.push_back(a.newLabel());
+    }
+}
+
+Emitter::Outcome Emitter::emit(asmjit::CodeHolder& code, GuestRegion& guest, std::span<const std::byte> page,
+                               Region& region, Output& output) {
+    ErrorRecorder errors;
+    code.setErrorHandler(&errors);
+    code.attach(&a);
+    m_page = page;
+    m_region = &region;
+    m_output = &output;
+    output = {};
+    start(code, guest);
+    emit_entry();
+    for (unsigned i = 0; i < guest.blocks.size(); ++i) {
+        emit_block(i);
+    }
+    emit_slow_paths();
+    emit_ways_out();
+    code.detach(&a);
+    code.setErrorHandler(nullptr);
+    return errors.failed ? Outcome::failed : m_again ? Outcome::again : Outcome::done;
+}
+
+// The first instruction is longer than the jump that takes its place when the region is stale.
+void Emitter::emit_entry() {
+    m_flags = {.host = false, .memory = true};
+    a.cmp(slot(&m_places.core->requests, 4), 0);
+    a.jne(way_out(m_region->offset, ExitKind::run_loop));
+}
+
+void Emitter::emit_block(unsigned index) {
+    const GuestBlock& block = m_guest->blocks[index];
+    m_flags = m_entry_flags[index].value_or(FlagState{.host = false, .memory = true});
+    a.bind(m_labels[index]);
+    m_bound[index] = true;
+    const bool last_is_apart = block.end == BlockEnd::jump || block.end == BlockEnd::conditional;
+    const unsigned count = block.count - (last_is_apart ? 1U : 0U);
+    for (unsigned i = 0; i < count; ++i) {
+        if (!emit_instruction(m_guest->instructions[block.first + i])) {
+            return;
+        }
+    }
+    emit_block_end(index);
+}
+
+bool Emitter::emit_instruction(GuestInstruction& one) {
+    m_one = &one;
+    m_slow = asmjit::Label();
+    const EmitEntry& entry = emit_entry_of(one.decoded.mnemonic);
+    const size_t before = a.offset();
+    const bool emitted = entry.function != nullptr && entry.function(*this, entry.id);
+    if (!emitted && a.offset() != before) {
+        a.setOffset(before);  // cannot be: see emitter.hpp
+    }
+    m_fell_back = !emitted;
+    const bool goes_on = emitted || emit_fallback(one);
+    finish_instruction(goes_on);
+    return goes_on;
+}
+
+uint32_t Emitter::make_site() {
+    Site& site = m_sites.emplace_back();
+    site.region = m_region;
+    site.offset = m_one->offset;
+    site.length = m_one->decoded.length;
+    std::copy_n(m_page.begin() + m_one->offset, site.length, site.bytes.begin());
+    return static_cast<uint32_t>(m_sites.size() - 1);
+}
+
+bool Emitter::emit_fallback(GuestInstruction& one) {
+    if (!one.may_fault) {
+        one.may_fault = true;
+        m_again = true;
+    }
+    ++m_output->fallbacks;
+    ensure_flags_in_memory();
+    m_flags = {.host = false, .memory = true};
+    const uint32_t index = make_site();
+    Site& site = m_sites.back();
+    const interp::Decoded decoded = interp::decode_instruction(std::span(site.bytes).first(site.length), k_long_mode, 0);
+    a.mov(ecx, index);
+    a.call(asmjit::imm(m_places.thunks.interpret));
+    return decoded.flow == interp::Flow::next;
+}
+
+// When the emitter has asked for a slow path: where that comes back to.
+void Emitter::finish_instruction(bool returns) {
+    if (!m_slow.isValid()) {
+        return;
+    }
+    const asmjit::Label back = a.newLabel();
+    a.bind(back);
+    const bool reload = m_flags.host && !m_flags.memory && m_one->live_out != 0;
+    m_slow_paths.push_back({m_slow, back, make_site(), reload, returns});
+    m_slow = asmjit::Label();
+}
+
+void Emitter::emit_slow_paths() {
+    for (const SlowPath& path : m_slow_paths) {
+        a.bind(path.label);
+        a.mov(ecx, path.site);
+        a.call(asmjit::imm(m_places.thunks.interpret));
+        if (path.reload_flags) {
+            m_flags.host = false;
+            load_flags();
+        }
+        a.jmp(path.back);
+    }
+}
+
+void Emitter::emit_block_end(unsigned index) {
+    const GuestBlock& block = m_guest->blocks[index];
+    GuestInstruction& last = m_guest->instructions[block.first + block.count - 1U];
+    m_one = &last;
+    switch (block.end) {
+        case BlockEnd::jump: go_to(block.taken, target_of(last), index); break;
+        case BlockEnd::conditional: emit_conditional(block, index, last); break;
+        case BlockEnd::falls_through: go_to(block.next, last.end(), index); break;
+        case BlockEnd::leaves:
+            if (m_fell_back) {
+                go_to(k_outside, last.end(), index);
+            }  // else its emitter has seen to it
+            break;
+    }
+}
+
+}  // namespace skep::jit

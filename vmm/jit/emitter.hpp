@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Emitter: turns one guest region into host code. An instruction is emitted by the function that the table
+// (emitter_table.cpp) has for its Zydis mnemonic; one without, or whose function returns false, is run by the interpreter's
+// handler in the middle of translated code.
+//
+// How to add an instruction
+//   1. If the host runs it as it is on the same operands (registers, one memory operand, immediates): add a line
+//      {ZYDIS_MNEMONIC_X, emit_same, Inst::kIdX} to the table of its subject. Flags, memory check, registers that live in
+//      memory, high byte registers and LOCK are done by emit_same() (emit_same.cpp).
+//   2. Otherwise write `bool emit_x(Emitter& e, asmjit::InstId)` in the file of its subject (emit_alu, emit_stack, ...):
+//      * Decide first: return false for forms that are not handled, before anything is emitted.
+//      * Memory next: `x86asm::Mem at = e.access(i)` checks operand i (e.access_address() any address in rcx) and gives
+//        [rcx]. It clobbers rax, rcx and the host's flags (it has saved them if anybody may want them). When the check
+//        fails, the interpreter runs the whole instruction from its start: so no guest register, flag or memory may have
+//        changed before the last access of the instruction. `e.slow()` is the label to jump to for the same treatment
+//        (a divisor of zero, say).
+//      * Then `e.want_flags()` (uses rax): the host's flags are the guest's, if this instruction reads some or leaves some
+//        alone that are wanted afterwards. Not needed for instructions without flags.
+//      * Then registers: e.read(reg, scratch) gives the host register that holds a guest register's value (loaded into
+//        scratch, rax or rcx, when it lives in memory); e.write_back(reg, scratch) after scratch was changed. Homes:
+//        host_registers.hpp. Vector registers: see there too.
+//      * Emit. Until the instruction's own result is there use only what leaves flags alone (mov, lea, rorx, movzx), or
+//        call e.clobber_flags() at the start.
+//      * `e.flags_written()` when the instruction has written flags (emit_same does it by itself).
+//   3. An instruction that ends its block (GuestBlock::end == leaves) finishes with e.leave_...() or returns false.
+#pragma once
+
+#include <asmjit/x86.h>
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "vmm/jit/host_registers.hpp"
+#include "vmm/jit/region.hpp"
+#include "vmm/jit/runtime.hpp"
+#include "vmm/jit/site.hpp"
+
+namespace skep::jit {
+
+// Shared pieces of code at the start of the code cache: executable addresses (thunks.cpp).
+struct Thunks {
+    uint64_t enter = 0;      // uint32_t enter(uint64_t code): ExitKind
+    uint64_t interpret = 0;  // call with ecx = site: the interpreter runs it
+    uint64_t look_up = 0;    // jump with rcx = RIP: to the code there
+    uint64_t leave = 0;      // jump with rcx = RIP: to the run loop
+};
+
+// What the emitted code refers to.
+struct Places {
+    interp::Core* core = nullptr;
+    Runtime* runtime = nullptr;
+    Thunks thunks;
+};
+
+class Emitter {
+  public:
+    // A direct jump to another offset of the same page: five bytes at code offset `at` that may be patched.
+    struct Link {
+        uint32_t at = 0;
+        uint16_t target = 0;
+    };
+    struct Output {
+        std::vector<Link> links;
+        uint32_t stale_exit = 0;  // code offset
+        unsigned fallbacks = 0;
+    };
+
+    Emitter(const Places& places, std::deque<Site>& sites);
+
+    enum class Outcome : uint8_t {
+        done,
+        again,   // an instruction turned out to be the interpreter's: it is marked so in `guest`, find_live_flags() anew
+        failed,  // something cannot be encoded
+    };
+    // Emits into `code`, which is empty and knows its base address.
+    Outcome emit(asmjit::CodeHolder& code, GuestRegion& guest, std::span<const std::byte> page, Region& region,
+                 Output& output);
+
+    // --- for the functions of the table ----------------------------------------------------------------------------------
+    x86asm::Assembler a;
+
+    [[nodiscard]] const GuestInstruction& one() const { return *m_one; }
+    [[nodiscard]] const ZydisDecodedOperand& operand(unsigned i) const { return m_one->operands[i]; }
+    [[nodiscard]] unsigned operand_count() const { return m_one->decoded.operand_count_visible; }
+    [[nodiscard]] unsigned size_of(unsigned i) const { return operand(i).size / 8U; }
+    [[nodiscard]] bool is_register(unsigned i) const { return operand(i).type == ZYDIS_OPERAND_TYPE_REGISTER; }
+    [[nodiscard]] bool is_memory(unsigned i) const { return operand(i).type == ZYDIS_OPERAND_TYPE_MEMORY; }
+    [[nodiscard]] bool is_immediate(unsigned i) const { return operand(i).type == ZYDIS_OPERAND_TYPE_IMMEDIATE; }
+    [[nodiscard]] ZydisRegister reg(unsigned i) const { return operand(i).reg.value; }
+    // The immediate, sign-extended from the operand's size.
+    [[nodiscard]] int64_t immediate(unsigned i) const;
+
+    // Registers (emit_registers.cpp). `scratch`: any size of rax or rcx.
+    x86asm::Gp read(ZydisRegister guest, const x86asm::Gp& scratch);
+    // The register to compute a new value of `guest` in, without its old value, and the way home from it.
+    [[nodiscard]] x86asm::Gp target(ZydisRegister guest, const x86asm::Gp& scratch) const;
+    void write_back(ZydisRegister guest, const x86asm::Gp& scratch);
+    [[nodiscard]] x86asm::Mem gpr_slot(unsigned guest, unsigned bytes = 8) const;
+
+    // Memory (emit_memory.cpp).
+    [[nodiscard]] bool can_address(unsigned i) const;  // false: return false from the emitter
+    x86asm::Mem access(unsigned i);                    // reads or writes as the operand's actions say
+    enum class AccessKind : uint8_t { read, write };
+    // The linear address is in rcx. After clobber_flags() only.
+    x86asm::Mem access_address(unsigned bytes, AccessKind kind);
+    // The effective address of operand i without segment into `to` (rcx or any register that is no part of it): no flags.
+    void effective_address(unsigned i, const x86asm::Gp& to);
+    asmjit::Label slow();
+
+    // Flags (emit_flags.cpp).
+    void clobber_flags();
+    void want_flags();
+    void flags_written();
+    // The host's flags are the guest's, whatever the instruction wants.
+    void load_flags();
+
+    // Ways out of the region, for instructions that end it (emit_branch.cpp).
+    // To the code at RIP = rcx, if it is known here, with RSP moved by so many bytes; otherwise the whole instruction is
+    // the interpreter's. The flags must have been clobbered.
+    void leave_to_rcx(int stack_change);
+    // The first half of that: rax then leads to the code's address (jump_target_code()), rcx is the page's address.
+    void look_up_rcx();
+    [[nodiscard]] x86asm::Mem jump_target_code() const;
+    [[nodiscard]] x86asm::Mem slot(const void* place, unsigned bytes = 8) const;
+    [[nodiscard]] Runtime& runtime() const { return *m_places.runtime; }
+    [[nodiscard]] interp::Core& core() const { return *m_places.core; }
+    [[nodiscard]] const Thunks& thunks() const { return m_places.thunks; }
+    // The linear address `offset` bytes from the start of the page.
+    void load_page_address(const x86asm::Gp& to, int64_t offset);
+    // To a direct target, `offset` bytes from the start of the page. Nothing follows.
+    void leave_direct(int64_t offset);
+
+  private:
+    struct FlagState {
+        bool host = false, memory = false;
+    };
+    struct SlowPath {
+        asmjit::Label label, back;
+        uint32_t site;
+        bool reload_flags, returns;
+    };
+    struct WayOut {
+        asmjit::Label label;
+        int64_t offset;
+        FlagState flags;
+        ExitKind kind;
+    };
+
+    void emit_entry();
+    void emit_block(unsigned index);
+    // False: nothing after this instruction is reached.
+    bool emit_instruction(GuestInstruction& one);
+    bool emit_fallback(GuestInstruction& one);
+    void finish_instruction(bool returns);
+    void emit_block_end(unsigned index);
+    void emit_conditional(const GuestBlock& block, unsigned index, const GuestInstruction& one);
+    void go_to(int block, int64_t offset, unsigned from);
+    void jump_back(int block, int64_t offset);
+    void emit_slow_paths();
+    void emit_ways_out();
+    void emit_way_out(int64_t offset, ExitKind kind);
+    asmjit::Label way_out(int64_t offset, ExitKind kind);
+    void start(asmjit::CodeHolder& code, GuestRegion& guest);
+
+    uint32_t make_site();
+    void save_flags();
+    void ensure_flags_in_memory();
+    [[nodiscard]] bool inherits_flags(int block) const;
+    void prepare_flags_for(int block);
+
+    Places m_places;
+    std::deque<Site>& m_sites;
+    asmjit::CodeHolder* m_code = nullptr;
+    GuestRegion* m_guest = nullptr;
+    std::span<const std::byte> m_page;
+    Region* m_region = nullptr;
+    Output* m_output = nullptr;
+    const GuestInstruction* m_one = nullptr;
+    FlagState m_flags;
+    asmjit::Label m_slow;  // of the current instruction; invalid: not used so far
+    std::vector<asmjit::Label> m_labels;      // of the blocks
+    std::vector<std::optional<FlagState>> m_entry_flags;  // of blocks with one way in, an earlier one
+    std::vector<bool> m_bound;
+    bool m_again = false;
+    bool m_fell_back = false;  // the latest instruction is the interpreter's
+    std::vector<SlowPath> m_slow_paths;
+    std::vector<WayOut> m_ways_out;
+};
+
+using EmitFunction = bool (*)(Emitter& e, asmjit::InstId id);
+struct EmitEntry {
+    EmitFunction function = nullptr;
+    asmjit::InstId id = 0;
+};
+// The table's entry for a mnemonic; function is null when there is none.
+[[nodiscard]] const EmitEntry& emit_entry_of(ZydisMnemonic mnemonic);
+
+// One line of a subject's table.
+struct EmitLine {
+    ZydisMnemonic mnemonic;
+    EmitFunction function;
+    asmjit::InstId id;
+};
+// The subjects; emitter_table.cpp puts them together.
+[[nodiscard]] std::span<const EmitLine> integer_lines();
+[[nodiscard]] std::span<const EmitLine> multiply_lines();
+[[nodiscard]] std::span<const EmitLine> stack_lines();
+[[nodiscard]] std::span<const EmitLine> branch_lines();
+
+bool emit_same(Emitter& e, asmjit::InstId id);
+
+// Backward data flow over the region: fills live_in and live_out.
+void find_live_flags(GuestRegion& region);
+
+// The number of a general register in any width (AH counts as rax); -1 for others.
+[[nodiscard]] int guest_number(ZydisRegister reg);
+[[nodiscard]] bool is_high_byte(ZydisRegister reg);
+
+}  // namespace skep::jit

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "vmm/jit/hypervisor.hpp"
+
+#include <algorithm>
+
+#include "vmm/interp/vm.hpp"
+#include "vmm/jit/translator.hpp"
+
+namespace skep::jit {
+namespace {
+
+constexpr size_t k_all_caches = size_t{128} << 20;
+constexpr size_t k_largest_cache = size_t{32} << 20;
+constexpr size_t k_smallest_cache = size_t{2} << 20;
+
+}  // namespace
+
+Result<std::unique_ptr<Vm>> JitHypervisor::create_vm(GuestMemory& memory, const CpuConfig& config) {
+    const size_t bytes = std::clamp(k_all_caches / std::max(config.cpu_count, 1U), k_smallest_cache, k_largest_cache);
+    return std::make_unique<interp::InterpVm>(
+        memory, config, [bytes](interp::Core& core) { return JitTranslator::create(core, bytes & ~size_t{4095}); });
+}
+
+}  // namespace skep::jit

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "vmm/jit/region.hpp"
+
+#include <algorithm>
+
+namespace skep::jit {
+namespace {
+
+constexpr unsigned k_page = 4096;
+
+// As the interpreter's decoder is set up: what is not offered to the guest stays a NOP.
+const ZydisDecoder& decoder() {
+    static const ZydisDecoder made = [] {
+        ZydisDecoder fresh;
+        ZydisDecoderInit(&fresh, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+        ZydisDecoderEnableMode(&fresh, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
+        ZydisDecoderEnableMode(&fresh, ZYDIS_DECODER_MODE_CET, ZYAN_TRUE);
+        ZydisDecoderEnableMode(&fresh, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
+        ZydisDecoderEnableMode(&fresh, ZYDIS_DECODER_MODE_KNC, ZYAN_FALSE);
+        return fresh;
+    }();
+    return made;
+}
+
+bool is_direct(const GuestInstruction& one) { return one.operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE; }
+
+BlockEnd end_of(const GuestInstruction& one) {
+    const bool cuts_rip = one.decoded.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE && one.decoded.operand_width == 16;
+    if (cuts_rip) {
+        return BlockEnd::leaves;
+    }
+    switch (one.decoded.meta.category) {
+        case ZYDIS_CATEGORY_COND_BR: return is_conditional_jump(one.decoded) ? BlockEnd::conditional : BlockEnd::leaves;
+        case ZYDIS_CATEGORY_UNCOND_BR:
+            return one.decoded.mnemonic == ZYDIS_MNEMONIC_JMP && is_direct(one) ? BlockEnd::jump : BlockEnd::leaves;
+        case ZYDIS_CATEGORY_CALL:
+        case ZYDIS_CATEGORY_RET:
+        case ZYDIS_CATEGORY_SYSCALL:
+        case ZYDIS_CATEGORY_SYSRET:
+        case ZYDIS_CATEGORY_INTERRUPT: return BlockEnd::leaves;
+        default: return BlockEnd::falls_through;
+    }
+}
+
+bool may_fault(const GuestInstruction& one) {
+    if (one.decoded.mnemonic == ZYDIS_MNEMONIC_DIV || one.decoded.mnemonic == ZYDIS_MNEMONIC_IDIV) {
+        return true;
+    }
+    for (unsigned i = 0; i < one.decoded.operand_count; ++i) {
+        if (one.operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY) {
+            return true;
+        }
+    }
+    return false;
+}
+
+class Former {
+  public:
+    Former(std::span<const std::byte> page, unsigned entry, GuestRegion& region)
+        : m_page(page), m_entry(entry), m_region(region) {
+        m_at.fill(k_nothing);
+        m_leader.fill(false);
+    }
+
+    void run() {
+        m_leader[m_entry] = true;
+        m_waiting.push_back(static_cast<uint16_t>(m_entry));
+        while (!m_waiting.empty()) {
+            const uint16_t offset = m_waiting.back();
+            m_waiting.pop_back();
+            follow(offset);
+        }
+        if (m_found.empty()) {
+            return;
+        }
+        make_blocks();
+        connect();
+    }
+
+  private:
+    static constexpr int16_t k_nothing = -1;
+
+    void want(int64_t offset) {
+        if (offset >= 0 && offset < k_page && !m_leader[static_cast<size_t>(offset)]) {
+            m_leader[static_cast<size_t>(offset)] = true;
+            m_waiting.push_back(static_cast<uint16_t>(offset));
+        }
+    }
+
+    // Decodes from a leader until something ends the run.
+    void follow(uint16_t offset) {
+        unsigned at = offset;
+        while (at < k_page && m_found.size() < k_most_instructions) {
+            if (m_at[at] != k_nothing) {
+                m_leader[at] = true;
+                return;
+            }
+            GuestInstruction one;
+            const ZyanStatus status = ZydisDecoderDecodeFull(&decoder(), m_page.data() + at, std::min(15U, k_page - at),
+                                                             &one.decoded, one.operands.data());
+            if (!ZYAN_SUCCESS(status)) {
+                return;
+            }
+            one.offset = static_cast<uint16_t>(at);
+            one.flags = flag_use(one.decoded, one.operands.data());
+            one.may_fault = may_fault(one);
+            m_at[at] = static_cast<int16_t>(m_found.size());
+            m_found.push_back(one);
+            at = one.end();
+            const BlockEnd end = end_of(one);
+            if (end == BlockEnd::jump || end == BlockEnd::conditional) {
+                want(target_of(one));
+            }
+            if (end == BlockEnd::conditional) {
+                want(at);
+            }
+            if (end != BlockEnd::falls_through) {
+                return;
+            }
+        }
+    }
+
+    void make_blocks() {
+        add_block(m_entry);
+        for (unsigned at = 0; at < k_page; ++at) {
+            if (m_leader[at] && at != m_entry && m_at[at] != k_nothing) {
+                add_block(at);
+            }
+        }
+    }
+
+    void add_block(unsigned leader) {
+        GuestBlock block;
+        block.first = static_cast<uint16_t>(m_region.instructions.size());
+        unsigned at = leader;
+        do {
+            const GuestInstruction& one = m_found[static_cast<size_t>(m_at[at])];
+            m_region.instructions.push_back(one);
+            m_region.lowest = std::min(m_region.lowest, one.offset);
+            m_region.highest = std::max(m_region.highest, one.end());
+            ++block.count;
+            block.end = end_of(one);
+            at = one.end();
+        } while (block.end == BlockEnd::falls_through && at < k_page && m_at[at] != k_nothing && !m_leader[at]);
+        m_block_at[leader] = static_cast<int16_t>(m_region.blocks.size());
+        m_region.blocks.push_back(block);
+    }
+
+    int block_at(int64_t offset) {
+        if (offset < 0 || offset >= k_page || !m_leader[static_cast<size_t>(offset)] ||
+            m_at[static_cast<size_t>(offset)] == k_nothing) {
+            return k_outside;
+        }
+        return m_block_at[static_cast<size_t>(offset)];
+    }
+
+    void connect() {
+        for (GuestBlock& block : m_region.blocks) {
+            const GuestInstruction& last = m_region.instructions[block.first + block.count - 1U];
+            if (block.end == BlockEnd::jump || block.end == BlockEnd::conditional) {
+                block.taken = block_at(target_of(last));
+            }
+            if (block.end == BlockEnd::conditional || block.end == BlockEnd::falls_through) {
+                block.next = block_at(last.end());
+            }
+            for (const int to : {block.taken, block.next}) {
+                if (to != k_outside) {
+                    ++m_region.blocks[static_cast<size_t>(to)].incoming;
+                }
+            }
+        }
+    }
+
+    std::span<const std::byte> m_page;
+    unsigned m_entry;
+    GuestRegion& m_region;
+    std::vector<GuestInstruction> m_found;
+    std::vector<uint16_t> m_waiting;
+    std::array<int16_t, k_page> m_at;        // m_found by offset
+    std::array<bool, k_page> m_leader;
+    std::array<int16_t, k_page> m_block_at;  // valid for leaders that were decoded
+};
+
+}  // namespace
+
+bool is_conditional_jump(const ZydisDecodedInstruction& instruction) {
+    return instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+           ((instruction.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (instruction.opcode & 0xf0) == 0x70) ||
+            (instruction.opcode_map == ZYDIS_OPCODE_MAP_0F && (instruction.opcode & 0xf0) == 0x80));
+}
+
+int64_t target_of(const GuestInstruction& instruction) {
+    return int64_t{instruction.end()} + instruction.operands[0].imm.value.s;
+}
+
+void form_region(std::span<const std::byte> page, unsigned entry, GuestRegion& region) {
+    region.instructions.clear();
+    region.blocks.clear();
+    region.lowest = static_cast<uint16_t>(entry);
+    region.highest = static_cast<uint16_t>(entry);
+    Former(page, entry, region).run();
+}
+
+}  // namespace skep::jit

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The piece of guest code that is translated as one: basic blocks of one page that direct jumps reach from a hot entry.
+#pragma once
+
+#include <Zydis/Zydis.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "vmm/jit/flags.hpp"
+
+namespace skep::jit {
+
+inline constexpr unsigned k_most_instructions = 128;  // of a region
+inline constexpr int k_outside = -1;
+
+struct GuestInstruction {
+    uint16_t offset = 0;  // in the page
+    ZydisDecodedInstruction decoded;
+    std::array<ZydisDecodedOperand, ZYDIS_MAX_OPERAND_COUNT> operands;
+    FlagUse flags;
+    uint16_t live_in = 0;   // arithmetic flags whose values before (after) it somebody may want
+    uint16_t live_out = 0;
+    bool may_fault = false;  // or leave the region by itself
+
+    [[nodiscard]] uint16_t end() const { return static_cast<uint16_t>(offset + decoded.length); }
+};
+
+enum class BlockEnd : uint8_t {
+    falls_through,  // goes on at the next offset
+    jump,           // direct
+    conditional,    // direct, or the next offset
+    leaves,         // everything else: indirect, or a system instruction
+};
+
+struct GuestBlock {
+    uint16_t first = 0;  // of GuestRegion::instructions, in order
+    uint16_t count = 0;
+    BlockEnd end = BlockEnd::leaves;
+    int taken = k_outside, next = k_outside;  // blocks
+    uint16_t incoming = 0;                    // ways into it from inside
+};
+
+struct GuestRegion {
+    std::vector<GuestInstruction> instructions;  // each block's in a row
+    std::vector<GuestBlock> blocks;              // the entry first, the others by address
+    uint16_t lowest = 0, highest = 0;            // bytes [lowest, highest) of the page that were looked at
+};
+
+// Decodes from `page` (a copy of the page's 4096 bytes), 64-bit code. Without instructions when the first one does not
+// lie on this page as a whole or is none.
+void form_region(std::span<const std::byte> page, unsigned entry, GuestRegion& region);
+
+// The distance of a direct jump's target from the start of the instruction's page.
+[[nodiscard]] int64_t target_of(const GuestInstruction& instruction);
+[[nodiscard]] bool is_conditional_jump(const ZydisDecodedInstruction& instruction);
+
+}  // namespace skep::jit

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A translated region as the translator keeps it, and the instructions in it that the interpreter may have to run.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "vmm/interp/decode.hpp"
+
+namespace skep::jit {
+
+struct Region {
+    const std::byte* host_page = nullptr;
+    uint64_t entry = 0;       // executable address
+    uint64_t stale_exit = 0;  // code that leaves at the region's entry: where a patched entry jumps
+    uint16_t offset = 0;      // of the entry in the page
+    uint32_t key = 0;         // Block::key
+    bool stale = false;       // its bytes were written
+};
+
+struct Site {
+    const Region* region = nullptr;
+    uint16_t offset = 0;  // in the page
+    bool decoded = false;
+    interp::Flow flow = interp::Flow::next;
+    uint8_t length = 0;
+    std::array<std::byte, 15> bytes{};
+    std::array<interp::Op, 2> ops{};
+};
+
+}  // namespace skep::jit

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "vmm/jit/thunks.hpp"
+
+namespace skep::jit {
+namespace {
+
+using namespace asmjit::x86;
+
+constexpr Gp k_saved[] = {rbp, rbx, r12, r13, r14, r15};  // by the System V ABI
+
+class ThunkMaker {
+  public:
+    ThunkMaker(const Places& places, asmjit::CodeHolder& code) : m_places(places), m_code(code), a(&code) {}
+
+    void make() {
+        const asmjit::Label leave_stored = a.newLabel();
+        make_enter();
+        make_interpret(leave_stored);
+        make_look_up();
+        make_leave(leave_stored);
+    }
+    [[nodiscard]] Thunks offsets() const {
+        const auto at = [&](const asmjit::Label& label) { return m_code.labelOffset(label); };
+        return {.enter = at(m_enter), .interpret = at(m_interpret), .look_up = at(m_look_up), .leave = at(m_leave)};
+    }
+
+  private:
+    [[nodiscard]] Mem slot(const void* place, unsigned bytes = 8) const {
+        return ptr_abs(reinterpret_cast<uintptr_t>(place), bytes);
+    }
+    void load_registers() {
+        for (unsigned guest = 0; guest < 16; ++guest) {
+            if (lives_in_host(guest)) {
+                a.mov(gpq(static_cast<unsigned>(k_host_of_guest[guest])), slot(&m_places.core->gpr[guest]));
+            }
+        }
+    }
+    void store_registers() {
+        for (unsigned guest = 0; guest < 16; ++guest) {
+            if (lives_in_host(guest)) {
+                a.mov(slot(&m_places.core->gpr[guest]), gpq(static_cast<unsigned>(k_host_of_guest[guest])));
+            }
+        }
+    }
+
+    void make_enter() {
+        m_enter = a.newLabel();
+        a.bind(m_enter);
+        for (const Gp& reg : k_saved) {
+            a.push(reg);
+        }
+        a.sub(rsp, 8);
+        a.mov(rax, rdi);
+        load_registers();
+        a.jmp(rax);
+    }
+    void make_interpret(const asmjit::Label& leave_stored) {
+        m_interpret = a.newLabel();
+        const asmjit::Label leaves = a.newLabel();
+        a.bind(m_interpret);
+        store_registers();
+        a.mov(rdi, slot(&m_places.runtime->translator));
+        a.mov(esi, ecx);
+        a.sub(rsp, 8);
+        a.call(slot(&m_places.runtime->interpret));
+        a.add(rsp, 8);
+        a.test(eax, eax);
+        a.jne(leaves);
+        load_registers();
+        a.ret();
+        a.bind(leaves);
+        a.add(rsp, 8);  // nobody goes on there
+        a.jmp(leave_stored);
+    }
+    void make_look_up() {
+        m_look_up = a.newLabel();
+        const asmjit::Label unknown = a.newLabel();
+        a.bind(m_look_up);
+        const auto table = static_cast<int32_t>(reinterpret_cast<uintptr_t>(m_places.runtime->jump_targets.data()));
+        a.mov(slot(&m_places.core->rip), rcx);
+        a.movzx(eax, cx);
+        a.and_(rcx, -4096);
+        a.or_(rcx, slot(&m_places.runtime->context));
+        a.shl(eax, 4);
+        a.cmp(rcx, ptr(rax, table));
+        a.jne(unknown);
+        a.and_(rcx, -4096);
+        a.mov(slot(&m_places.runtime->page_base), rcx);
+        a.jmp(ptr(rax, table + static_cast<int32_t>(offsetof(JumpTarget, code)), 8));
+        a.bind(unknown);
+        a.mov(eax, static_cast<uint32_t>(ExitKind::unknown_target));
+        a.jmp(m_leave_common = a.newLabel());
+    }
+    void make_leave(const asmjit::Label& leave_stored) {
+        m_leave = a.newLabel();
+        a.bind(m_leave);
+        a.mov(slot(&m_places.core->rip), rcx);
+        a.mov(eax, static_cast<uint32_t>(ExitKind::run_loop));
+        a.bind(m_leave_common);
+        store_registers();
+        a.bind(leave_stored);
+        a.add(rsp, 8);
+        for (size_t i = std::size(k_saved); i-- > 0;) {
+            a.pop(k_saved[i]);
+        }
+        a.ret();
+    }
+
+    const Places& m_places;
+    asmjit::CodeHolder& m_code;
+    Assembler a;
+    asmjit::Label m_enter, m_interpret, m_look_up, m_leave, m_leave_common;
+};
+
+}  // namespace
+
+bool place_code(asmjit::CodeHolder& code, CodeCache& cache) {
+    if (code.flatten() != asmjit::kErrorOk || code.resolveUnresolvedLinks() != asmjit::kErrorOk) {
+        return false;
+    }
+    if (code.codeSize() > cache.room() || code.relocateToBase(cache.next()) != asmjit::kErrorOk) {
+        return false;
+    }
+    const size_t size = code.codeSize();
+    if (code.copyFlattenedData(cache.writable_next(), size) != asmjit::kErrorOk) {
+        return false;
+    }
+    cache.commit(size);
+    return true;
+}
+
+bool make_thunks(CodeCache& cache, Places& places) {
+    asmjit::CodeHolder code;
+    const uint64_t base = cache.next();
+    if (code.init(asmjit::Environment::host(), base) != asmjit::kErrorOk) {
+        return false;
+    }
+    ThunkMaker maker(places, code);
+    maker.make();
+    if (!place_code(code, cache)) {
+        return false;
+    }
+    places.thunks = maker.offsets();
+    for (uint64_t* address : {&places.thunks.enter, &places.thunks.interpret, &places.thunks.look_up, &places.thunks.leave}) {
+        *address += base;
+    }
+    return true;
+}
+
+}  // namespace skep::jit

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "vmm/jit/translator.hpp"
+
+#include <cstring>
+
+#include "vmm/interp/blocks.hpp"
+#include "vmm/interp/dispatch.hpp"
+#include "vmm/interp/host_features.hpp"
+#include "vmm/interp/vcpu.hpp"
+#include "vmm/interp/vm.hpp"
+#include "vmm/jit/helpers.hpp"
+#include "vmm/jit/thunks.hpp"
+
+namespace skep::jit {
+namespace {
+
+constexpr uint32_t k_threshold = 32;
+constexpr size_t k_most_region_bytes = size_t{128} << 10;  // of code
+
+const std::byte* page_of(const std::byte* host) {
+    return reinterpret_cast<const std::byte*>(reinterpret_cast<uintptr_t>(host) & ~uintptr_t{k_page_mask});
+}
+uint32_t place_of(uint32_t offset, uint32_t key) { return offset | key << 16; }
+
+// The first op of a translated block.
+void run_translated(interp::Core& core, const interp::Op* op) {
+    auto& translator = static_cast<JitTranslator&>(*core.translator);
+    if (translator.enter(*static_cast<const Region*>(op->data)) == ExitKind::unknown_target) {
+        SKEP_TAIL_CALL interp::next_block(core, op);
+    }
+}
+
+}  // namespace
+
+std::unique_ptr<JitTranslator> JitTranslator::create(interp::Core& core, size_t cache_bytes) {
+    auto cache = CodeCache::create(cache_bytes);
+    if (!cache || !interp::host_features().bmi2 || !interp::is_low(&core, sizeof core)) {
+        return nullptr;
+    }
+    auto made = std::unique_ptr<JitTranslator>(new JitTranslator(core, std::move(cache)));
+    if (!interp::is_low(made->m_runtime.get(), sizeof(Runtime)) || !make_thunks(*made->m_cache, made->m_places)) {
+        return nullptr;
+    }
+    made->m_emitter = std::make_unique<Emitter>(made->m_places, made->m_sites);
+    made->m_thunk_bytes = made->m_cache->used();
+    return made;
+}
+
+JitTranslator::JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cache)
+    : m_core(core), m_cache(std::move(cache)), m_runtime(interp::make_low<Runtime>()) {
+    m_runtime->translator = this;
+    m_runtime->interpret = reinterpret_cast<uintptr_t>(&interpret_site);
+    m_places.core = &core;
+    m_places.runtime = m_runtime.get();
+}
+
+uint32_t JitTranslator::threshold(const interp::DecodeMode& mode) const { return mode.code64 ? k_threshold : 0; }
+
+// --- entering ------------------------------------------------------------------------------------------------------------
+// A code context gets a small number when it is first seen; all begin anew when they are used up.
+void JitTranslator::refresh_context() {
+    m_last_context = m_core.code_context;
+    if (const auto known = m_contexts.find(m_last_context); known != m_contexts.end()) {
+        m_runtime->context = known->second;
+        return;
+    }
+    if (m_contexts.size() + 1 == k_contexts) {
+        m_contexts.clear();
+        m_runtime->jump_targets.fill({});
+    }
+    m_runtime->context = m_contexts.size() + 1;
+    m_contexts.emplace(m_last_context, static_cast<uint16_t>(m_runtime->context));
+}
+
+ExitKind JitTranslator::enter(const Region& region) {
+    if (m_core.code_context != m_last_context) {
+        refresh_context();
+    }
+    ++m_stats.entries;
+    const uint64_t rip = m_core.gpr[17];
+    m_runtime->page_base = rip & ~k_page_mask;
+    m_runtime->jump_targets[rip % k_jump_targets] = {.page_key = m_runtime->page_base | m_runtime->context,
+                                                     .code = region.entry};
+    using Enter = ExitKind (*)(uint64_t code);
+    return reinterpret_cast<Enter>(m_places.thunks.enter)(region.entry);
+}
+
+// --- making --------------------------------------------------------------------------------------------------------------
+bool JitTranslator::translate(interp::Core& core, interp::Block& block) {
+    if (m_cache->room() < k_most_region_bytes) {
+        core.requests.fetch_or(interp::k_request_flush_tlb);  // which drops all code, this block's too
+        return false;
+    }
+    Region* region = make_region(block.host, block.key);
+    if (region == nullptr) {
+        return false;
+    }
+    interp::Op& first = *block.ops();
+    first.run = run_translated;
+    first.data = region;
+    return true;
+}
+
+// The bytes of m_guest become watched code. False when they changed meanwhile.
+bool JitTranslator::watch(const std::byte* host_page, uint64_t clears) {
+    if (m_core.memory->marks_of(host_page) == nullptr) {
+        return true;  // ROM
+    }
+    const std::byte* lowest = host_page + m_guest.lowest;
+    const unsigned size = m_guest.highest - m_guest.lowest;
+    m_core.vm->watch_code(*m_core.vcpu, lowest, size, false);
+    return m_core.vm->code_clears() == clears && std::memcmp(m_copy.data() + m_guest.lowest, lowest, size) == 0;
+}
+
+Region* JitTranslator::make_region(const std::byte* host, uint32_t key) {
+    const std::byte* host_page = page_of(host);
+    const uint64_t clears = m_core.vm->code_clears();
+    std::memcpy(m_copy.data(), host_page, m_copy.size());
+    const auto offset = static_cast<uint16_t>(host - host_page);
+    form_region(m_copy, offset, m_guest);
+    if (m_guest.instructions.empty() || !watch(host_page, clears)) {
+        return nullptr;
+    }
+    Region& region = m_regions.emplace_back();
+    region.host_page = host_page;
+    region.offset = offset;
+    region.key = key;
+    if (!emit(region)) {
+        ++m_stats.failed;
+        return nullptr;
+    }
+    return &region;
+}
+
+bool JitTranslator::emit(Region& region) {
+    constexpr unsigned k_attempts = 16;
+    for (unsigned attempt = 0; attempt < k_attempts; ++attempt) {
+        find_live_flags(m_guest);
+        const uint64_t base = m_cache->next();
+        asmjit::CodeHolder code;
+        Emitter::Output output;
+        if (code.init(asmjit::Environment::host(), base) != asmjit::kErrorOk) {
+            return false;
+        }
+        const Emitter::Outcome outcome = m_emitter->emit(code, m_guest, m_copy, region, output);
+        if (outcome == Emitter::Outcome::again) {
+            continue;
+        }
+        if (outcome == Emitter::Outcome::failed || !place_code(code, *m_cache)) {
+            return false;
+        }
+        region.entry = base;
+        region.stale_exit = base + output.stale_exit;
+        link(region, output);
+        ++m_stats.regions;
+        m_stats.instructions += m_guest.instructions.size();
+        m_stats.host_bytes += m_cache->next() - base;
+        m_stats.fallbacks += output.fallbacks;
+        return true;
+    }
+    return false;
+}
+
+// Ties the region's ways out to what is there on its page, and those that waited for it to it.
+void JitTranslator::link(Region& region, const Emitter::Output& output) {
+    Page& page = m_pages[region.host_page];
+    const uint32_t place = place_of(region.offset, region.key);
+    page.regions[place] = &region;
+    if (const auto waiting = page.waiting.find(place); waiting != page.waiting.end()) {
+        for (const uint64_t at : waiting->second) {
+            m_cache->patch_jump(at, region.entry);
+        }
+        page.waiting.erase(waiting);
+    }
+    for (const Emitter::Link& out : output.links) {
+        const uint32_t wanted = place_of(out.target, region.key);
+        if (const auto found = page.regions.find(wanted); found != page.regions.end()) {
+            m_cache->patch_jump(region.entry + out.at, found->second->entry);
+        } else {
+            page.waiting[wanted].push_back(region.entry + out.at);
+        }
+    }
+}
+
+// --- forgetting ----------------------------------------------------------------------------------------------------------
+void JitTranslator::drop_page(const std::byte* host_page) {
+    const auto found = m_pages.find(host_page);
+    if (found == m_pages.end()) {
+        return;
+    }
+    ++m_stats.dropped_pages;
+    for (const auto& [place, region] : found->second.regions) {
+        region->stale = true;
+        m_cache->patch_jump(region->entry, region->stale_exit);
+    }
+    m_pages.erase(found);
+}
+
+void JitTranslator::clear() {
+    ++m_stats.clears;
+    m_pages.clear();
+    m_regions.clear();
+    m_sites.clear();
+    m_runtime->jump_targets.fill({});
+    m_cache->rewind(m_thunk_bytes);
+}
+
+}  // namespace skep::jit

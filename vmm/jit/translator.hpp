@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// JitTranslator: one vCPU's translated code. It is entered by the first op of a hot block, and left to the interpreter.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "vmm/interp/translator.hpp"
+#include "vmm/jit/code_cache.hpp"
+#include "vmm/jit/emitter.hpp"
+#include "vmm/jit/region.hpp"
+#include "vmm/jit/runtime.hpp"
+#include "vmm/jit/site.hpp"
+#include "vmm/interp/low_memory.hpp"
+
+namespace skep::jit {
+
+// Counted on the vCPU's thread.
+struct JitStats {
+    uint64_t regions = 0, instructions = 0, host_bytes = 0, fallbacks = 0, failed = 0;
+    uint64_t dropped_pages = 0, clears = 0, entries = 0;
+};
+
+class JitTranslator final : public interp::Translator {
+  public:
+    // Null when this host cannot translate (no BMI2, no executable or no low memory).
+    static std::unique_ptr<JitTranslator> create(interp::Core& core, size_t cache_bytes);
+
+    [[nodiscard]] uint32_t threshold(const interp::DecodeMode& mode) const override;
+    bool translate(interp::Core& core, interp::Block& block) override;
+    void drop_page(const std::byte* host_page) override;
+    void clear() override;
+
+    // Runs translated code from a region's entry, which Core::gpr[17] points to.
+    ExitKind enter(const Region& region);
+
+    [[nodiscard]] Site& site(uint32_t index) { return m_sites[index]; }
+    [[nodiscard]] interp::Core& core() { return m_core; }
+    [[nodiscard]] Runtime& runtime() { return *m_runtime; }
+    [[nodiscard]] const JitStats& stats() const { return m_stats; }
+
+  private:
+    struct Page {
+        std::unordered_map<uint32_t, Region*> regions;  // by offset | key << 16
+        std::unordered_map<uint32_t, std::vector<uint64_t>> waiting;  // links (executable addresses) to what is not there yet
+    };
+
+    JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cache);
+    Region* make_region(const std::byte* host, uint32_t key);
+    bool watch(const std::byte* host_page, uint64_t clears);
+    bool emit(Region& region);
+    void link(Region& region, const Emitter::Output& output);
+    void refresh_context();
+
+    interp::Core& m_core;
+    std::unique_ptr<CodeCache> m_cache;
+    interp::LowPointer<Runtime> m_runtime;
+    Places m_places;
+    size_t m_thunk_bytes = 0;
+    std::deque<Region> m_regions;
+    std::deque<Site> m_sites;
+    std::unordered_map<const std::byte*, Page> m_pages;
+    std::unordered_map<uint64_t, uint16_t> m_contexts;  // numbers by Core::code_context
+    uint64_t m_last_context = 0;
+    std::unique_ptr<Emitter> m_emitter;
+    GuestRegion m_guest;
+    std::array<std::byte, 4096> m_copy{};
+    JitStats m_stats;
+};
+
+}  // namespace skep::jit
