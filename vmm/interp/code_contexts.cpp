@@ -2,6 +2,7 @@
 #include "vmm/interp/code_contexts.hpp"
 
 #include "vmm/interp/core.hpp"
+#include "vmm/interp/translator.hpp"
 
 namespace skep::interp {
 
@@ -34,6 +35,9 @@ void refresh_code_context(Core& core) {
     core.code_context = core.contexts.number_of(name);
     if (core.contexts.rounds() != round) {
         core.jump_cache.fill({});
+        if (core.translator != nullptr) {
+            core.translator->forget_contexts();
+        }
     }
 }
 

@@ -27,6 +27,8 @@ class Translator {
     // The code of this page was written: nothing made of it may be entered again. Native code may be running (it called
     // the handler that wrote).
     virtual void drop_page(const std::byte* host_page) = 0;
+    // The numbers of code contexts began again (code_contexts.hpp): what is kept by number is void.
+    virtual void forget_contexts() = 0;
     // Forgets everything. No native code is running.
     virtual void clear() = 0;
 };

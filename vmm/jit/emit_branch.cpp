@@ -131,7 +131,7 @@ void Emitter::look_up_rcx() {
     const auto table = reinterpret_cast<uintptr_t>(m_places.runtime->jump_targets.data());
     a.movzx(eax, x86asm::cx);
     a.and_(rcx, -static_cast<int32_t>(k_page));
-    a.or_(rcx, slot(&runtime().context));
+    a.or_(rcx, slot(&m_places.core->code_context));
     a.shl(eax, k_jump_target_shift);
     a.cmp(rcx, x86asm::ptr(rax, static_cast<int32_t>(table + offsetof(JumpTarget, page_key))));
     a.jne(slow());

@@ -19,15 +19,13 @@ enum class ExitKind : uint32_t {
 // Translated code by linear page and context. The low 16 bits of an address choose the entry, so its offset in the page
 // is implied. An entry of context 0 is empty.
 struct JumpTarget {
-    uint64_t page_key = 0;  // linear page address | context number
+    uint64_t page_key = 0;  // linear page address | Core::code_context
     uint64_t code = 0;
 };
 inline constexpr unsigned k_jump_targets = 1 << 16;
-inline constexpr uint64_t k_contexts = 1 << 12;
 
 struct Runtime {
     uint64_t page_base = 0;  // linear address of the page that the running region lies on
-    uint64_t context = 0;    // number of what a linear code address means now: 1..4095
     uint64_t spare = 0;      // for one instruction
     uint64_t spare2 = 0;
     uint64_t interpret = 0;  // helper: interpret_site()

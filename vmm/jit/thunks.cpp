@@ -80,7 +80,7 @@ class ThunkMaker {
         a.mov(slot(&m_places.core->rip), rcx);
         a.movzx(eax, cx);
         a.and_(rcx, -4096);
-        a.or_(rcx, slot(&m_places.runtime->context));
+        a.or_(rcx, slot(&m_places.core->code_context));
         a.shl(eax, 4);
         a.cmp(rcx, ptr(rax, table));
         a.jne(unknown);

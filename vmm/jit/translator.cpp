@@ -57,29 +57,11 @@ JitTranslator::JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cach
 uint32_t JitTranslator::threshold(const interp::DecodeMode& mode) const { return mode.code64 ? k_threshold : 0; }
 
 // --- entering ------------------------------------------------------------------------------------------------------------
-// A code context gets a small number when it is first seen; all begin anew when they are used up.
-void JitTranslator::refresh_context() {
-    m_last_context = m_core.code_context;
-    if (const auto known = m_contexts.find(m_last_context); known != m_contexts.end()) {
-        m_runtime->context = known->second;
-        return;
-    }
-    if (m_contexts.size() + 1 == k_contexts) {
-        m_contexts.clear();
-        m_runtime->jump_targets.fill({});
-    }
-    m_runtime->context = m_contexts.size() + 1;
-    m_contexts.emplace(m_last_context, static_cast<uint16_t>(m_runtime->context));
-}
-
 ExitKind JitTranslator::enter(const Region& region) {
-    if (m_core.code_context != m_last_context) {
-        refresh_context();
-    }
     ++m_stats.entries;
     const uint64_t rip = m_core.gpr[17];
     m_runtime->page_base = rip & ~k_page_mask;
-    m_runtime->jump_targets[rip % k_jump_targets] = {.page_key = m_runtime->page_base | m_runtime->context,
+    m_runtime->jump_targets[rip % k_jump_targets] = {.page_key = m_runtime->page_base | m_core.code_context,
                                                      .code = region.entry};
     using Enter = ExitKind (*)(uint64_t code);
     return reinterpret_cast<Enter>(m_places.thunks.enter)(region.entry);

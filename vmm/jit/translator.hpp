@@ -31,6 +31,7 @@ class JitTranslator final : public interp::Translator {
     [[nodiscard]] uint32_t threshold(const interp::DecodeMode& mode) const override;
     bool translate(interp::Core& core, interp::Block& block) override;
     void drop_page(const std::byte* host_page) override;
+    void forget_contexts() override { m_runtime->jump_targets.fill({}); }
     void clear() override;
 
     // Runs translated code from a region's entry, which Core::gpr[17] points to.
@@ -52,7 +53,6 @@ class JitTranslator final : public interp::Translator {
     bool watch(const std::byte* host_page, uint64_t clears);
     bool emit(Region& region);
     void link(Region& region, const Emitter::Output& output);
-    void refresh_context();
 
     interp::Core& m_core;
     std::unique_ptr<CodeCache> m_cache;
@@ -62,8 +62,6 @@ class JitTranslator final : public interp::Translator {
     std::deque<Region> m_regions;
     std::deque<Site> m_sites;
     std::unordered_map<const std::byte*, Page> m_pages;
-    std::unordered_map<uint64_t, uint16_t> m_contexts;  // numbers by Core::code_context
-    uint64_t m_last_context = 0;
     std::unique_ptr<Emitter> m_emitter;
     GuestRegion m_guest;
     std::array<std::byte, 4096> m_copy{};
