@@ -5,11 +5,11 @@
 
 #include "vmm/interp/blocks.hpp"
 #include "vmm/interp/dispatch.hpp"
-#include "vmm/interp/host_features.hpp"
 #include "vmm/interp/vcpu.hpp"
 #include "vmm/interp/vm.hpp"
 #include "vmm/jit/helpers.hpp"
 #include "vmm/jit/thunks.hpp"
+#include "vmm/x86/cpuid.hpp"
 
 namespace skep::jit {
 namespace {
@@ -34,7 +34,7 @@ void run_translated(interp::Core& core, const interp::Op* op) {
 
 std::unique_ptr<JitTranslator> JitTranslator::create(interp::Core& core, size_t cache_bytes) {
     auto cache = CodeCache::create(cache_bytes);
-    if (!cache || !interp::host_features().bmi2 || !interp::is_low(&core, sizeof core)) {
+    if (!cache || !x86::host_vector_features().bmi2 || !interp::is_low(&core, sizeof core)) {
         return nullptr;
     }
     auto made = std::unique_ptr<JitTranslator>(new JitTranslator(core, std::move(cache)));
