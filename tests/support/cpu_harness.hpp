@@ -44,8 +44,18 @@ class RecordingCpuIo final : public CpuIo {
     }
     uint8_t task_priority() override { return cr8; }
     void set_task_priority(uint8_t value) override { cr8 = value; }
-    std::optional<uint64_t> read_apic_msr(uint32_t) override { return std::nullopt; }
-    bool write_apic_msr(uint32_t, uint64_t) override { return false; }
+    std::optional<uint64_t> read_apic_msr(uint32_t index) override {
+        const auto found = apic_msrs.find(index);
+        return found != apic_msrs.end() ? std::optional(found->second) : std::nullopt;
+    }
+    bool write_apic_msr(uint32_t index, uint64_t value) override {
+        const auto found = apic_msrs.find(index);
+        if (found == apic_msrs.end()) {
+            return false;
+        }
+        found->second = value;
+        return true;
+    }
     bool is_apic_page(GuestAddress) override { return false; }
 
     struct Access {
@@ -55,6 +65,7 @@ class RecordingCpuIo final : public CpuIo {
     };
     std::map<uint16_t, uint32_t> ports;
     std::map<uint64_t, uint64_t> mmio;
+    std::map<uint32_t, uint64_t> apic_msrs;  // those that are there can be read and written
     std::vector<Access> writes, mmio_accesses;
     std::vector<uint8_t> vectors;
     std::function<void(uint16_t, uint32_t)> on_port_write;

@@ -105,10 +105,10 @@ void HostClock::pause() {
     }
 }
 
-void HostClock::resume() {
+void HostClock::resume(Nanoseconds missed) {
     const std::lock_guard lock(m_mutex);
     if (m_paused) {
-        m_offset = host_monotonic() - m_paused_at;
+        m_offset = host_monotonic() - m_paused_at - missed;
         m_paused = false;
         m_changed.notify_one();
     }

@@ -62,7 +62,7 @@ class TimerQueue {
     Order m_order;
 };
 
-// CLOCK_MONOTONIC less the time spent paused, with a thread of its own that runs the callbacks.
+// CLOCK_MONOTONIC less the time that was paused and not made up for, with a thread of its own that runs the callbacks.
 class HostClock final : public Clock {
   public:
     HostClock();
@@ -74,7 +74,8 @@ class HostClock final : public Clock {
 
     // Control thread. While paused now() stands still and no callback starts; pause() waits for a running one.
     void pause();
-    void resume();
+    // now() goes on from where it stood, plus `missed` (of the time it stood still).
+    void resume(Nanoseconds missed = 0);
     // Sets guest time (when a saved machine is restored). Only while paused.
     void set_now(Nanoseconds value);
 

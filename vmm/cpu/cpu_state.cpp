@@ -29,6 +29,8 @@ void reset_segments_and_control(CpuState& state, uint32_t cpuid_signature) {
     state.dr6 = 0xffff'0ff0;
     state.dr7 = 0x400;
     state.msr.efer = 0;
+    state.msr.debugctl = 0;
+    state.msr.kvm_system_time = 0;
     state.interrupt_shadow_sti = state.interrupt_shadow_movss = state.nmi_blocked = state.nmi_pending = false;
     state.queued_interrupt.reset();
 }

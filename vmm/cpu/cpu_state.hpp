@@ -45,7 +45,8 @@ struct MsrState {
     uint64_t pat = 0x0007'0406'0007'0406, tsc_aux = 0, misc_enable = 1, mtrr_def_type = 0;
     std::array<uint64_t, 11> mtrr_fixed{};
     std::array<uint64_t, 16> mtrr_variable{};  // base, mask pairs
-    uint64_t spec_ctrl = 0, tsc_adjust = 0;
+    uint64_t spec_ctrl = 0, tsc_adjust = 0, debugctl = 0;
+    uint64_t kvm_wall_clock = 0, kvm_system_time = 0;  // where the guest wants its paravirtual clock written
 };
 
 struct CpuState {

@@ -88,8 +88,10 @@ class Vm {
     [[nodiscard]] virtual uint64_t tsc_hz() const = 0;
     // Guest TSC as a vCPU would read it now (for the TSC-deadline timer). Any thread.
     [[nodiscard]] virtual uint64_t tsc_now() const = 0;
-    // Stops/continues the guest's TSC with the VM (pause, resume). No vCPU runs meanwhile.
-    virtual void set_paused(bool paused) = 0;
+    // Stop and go on with the guest's TSC, and what is derived from it. Once continued it has also counted
+    // `missed_ns` of the time it stood still. No vCPU runs meanwhile.
+    virtual void pause_clock() = 0;
+    virtual void resume_clock(uint64_t missed_ns) = 0;
 };
 
 class Hypervisor {

@@ -308,11 +308,17 @@ void deliver_to_the_end(Core& core, Event event) {
     }
 }
 
+// SDM 3B, 17.4.1: a debug exception clears IA32_DEBUGCTL.LBR and BTF.
+void end_branch_tracing(Core& core) { core.msr.debugctl &= ~(x86::k_debugctl_lbr | x86::k_debugctl_btf); }
+
 bool is_fault_class(uint8_t vector) { return vector != k_df && vector != k_mc && vector != k_bp && vector != k_of; }
 
 }  // namespace
 
 void deliver_exception(Core& core, const Fault& fault) {
+    if (fault.vector == k_db) {
+        end_branch_tracing(core);
+    }
     Event event;
     event.vector = fault.vector;
     event.return_rip = core.rip;
@@ -347,6 +353,7 @@ void deliver_nmi(Core& core) {
 void deliver_debug_trap(Core& core, uint64_t dr6_bits) {
     core.dr6 = (core.dr6 & ~uint64_t{0xf}) | dr6_bits;
     core.dr7 &= ~k_dr7_gd;
+    end_branch_tracing(core);
     Event event;
     event.vector = k_db;
     event.return_rip = core.rip;

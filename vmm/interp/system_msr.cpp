@@ -5,6 +5,7 @@
 #include "vmm/interp/flags.hpp"
 #include "vmm/interp/mode.hpp"
 #include "vmm/interp/operands.hpp"
+#include "vmm/interp/paravirtual.hpp"
 #include "vmm/interp/system_handlers.hpp"
 #include "vmm/interp/vcpu.hpp"
 #include "vmm/interp/vm.hpp"
@@ -56,9 +57,28 @@ void processor_id(Core& core, const Op&) {
 
 namespace {
 
+// The deadline is one of this processor's TSC (SDM 3A, 10.5.4.1); the timer's counts the VM's, without IA32_TSC_ADJUST.
+std::optional<uint64_t> tsc_deadline(Core& core) {
+    const std::optional<uint64_t> deadline = core.io->read_apic_msr(k_msr_tsc_deadline);
+    return deadline && *deadline != 0 ? *deadline + core.msr.tsc_adjust : deadline;
+}
+
+bool set_tsc_deadline(Core& core, uint64_t value) {
+    const auto left = static_cast<int64_t>(value - tsc(core));
+    constexpr uint64_t k_long_ago = 1;
+    const uint64_t of_the_vm = left <= 0 ? k_long_ago : value - core.msr.tsc_adjust;
+    return core.io->write_apic_msr(k_msr_tsc_deadline, value == 0 ? 0 : of_the_vm);
+}
+
 std::optional<uint64_t> msr_value(Core& core, uint32_t index) {
+    if (index == k_msr_tsc_deadline) {
+        return tsc_deadline(core);
+    }
     if (is_apic_msr(index)) {
         return core.io->read_apic_msr(index);
+    }
+    if (is_clock_msr(index)) {
+        return read_clock_msr(core, index);
     }
     switch (index) {
         case k_msr_tsc: return tsc(core);
@@ -80,14 +100,21 @@ bool set_base(Core& core, SegmentRegister which, uint64_t value) {
 
 // Both move the time the guest reads; no vCPU's clock but this one's (SDM 3B, 17.17.3).
 bool set_tsc_adjust(Core& core, uint64_t value) {
+    const uint64_t deadline = tsc_deadline(core).value_or(0);
     core.msr.tsc_adjust = value;
-    return true;
+    refresh_clock_page(core, ClockNews::moved);
+    return deadline == 0 || set_tsc_deadline(core, deadline);
 }
 
 bool set_msr(Core& core, uint32_t index, uint64_t value) {
+    if (is_clock_msr(index)) {
+        write_clock_msr(core, index, value);
+        return true;
+    }
     if (is_apic_msr(index)) {
         core.interrupt_maybe = true;
-        const bool taken = core.io->write_apic_msr(index, value);
+        const bool taken =
+            index == k_msr_tsc_deadline ? set_tsc_deadline(core, value) : core.io->write_apic_msr(index, value);
         if (taken && index == k_msr_apic_base) {
             core.requests.fetch_or(k_request_flush_tlb);  // its window may have moved
         }

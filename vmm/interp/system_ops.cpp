@@ -4,6 +4,7 @@
 #include <Zydis/Zydis.h>
 
 #include "vmm/interp/decode.hpp"
+#include "vmm/interp/paravirtual.hpp"
 #include "vmm/interp/system_handlers.hpp"
 
 namespace skep::interp {
@@ -153,6 +154,8 @@ Choice choose_control_op(const Instruction& instruction, Op& op) {
         case ZYDIS_MNEMONIC_CPUID: return inside(system::processor_id);
         case ZYDIS_MNEMONIC_XGETBV: return inside(system::get_xcr);
         case ZYDIS_MNEMONIC_XSETBV: return last(system::set_xcr);
+        case ZYDIS_MNEMONIC_VMCALL:
+        case ZYDIS_MNEMONIC_VMMCALL: return last(system::hypercall);
         case ZYDIS_MNEMONIC_HLT: return last(system::halt);
         case ZYDIS_MNEMONIC_CLI: return inside(system::clear_interrupts);
         case ZYDIS_MNEMONIC_STI: return last(system::set_interrupts);

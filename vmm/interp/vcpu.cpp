@@ -10,8 +10,10 @@
 #include "vmm/interp/flags.hpp"
 #include "vmm/interp/mmu.hpp"
 #include "vmm/interp/mode.hpp"
+#include "vmm/interp/paravirtual.hpp"
 #include "vmm/interp/vm.hpp"
 #include "vmm/x86/descriptor.hpp"
+#include "vmm/x86/registers.hpp"
 #include "vmm/interp/vector_state.hpp"
 
 namespace skep::interp {
@@ -268,6 +270,7 @@ void InterpVcpu::run_one() {
     Core& core = *m_core;
     const bool trap = (core.rflags_rest & k_flag_tf) != 0;
     const bool resumed = (core.rflags_rest & k_flag_rf) != 0;
+    const bool only_branches = (core.msr.debugctl & x86::k_debugctl_btf) != 0;
     if (has_breakpoints(core)) {
         uint64_t linear = 0;
         fetch_room(linear);
@@ -277,9 +280,11 @@ void InterpVcpu::run_one() {
     core.shadow_sti = core.shadow_movss = false;  // they cover this instruction, which may begin new ones
     core.step_lost = false;
     core.requests.fetch_or(k_request_step);
+    const uint64_t behind = core.rip + entry.ops->length;
     enter(entry.ops, entry.op_count);
     core.requests.fetch_and(~uint32_t{k_request_step});
-    core.pending_debug |= trap && !core.step_lost ? k_dr6_single_step : 0;
+    const bool steps = trap && !core.step_lost && (!only_branches || core.rip != behind);
+    core.pending_debug |= steps ? k_dr6_single_step : 0;
     if (resumed) {
         core.rflags_rest &= ~uint64_t{k_flag_rf};
     }
@@ -349,6 +354,7 @@ void InterpVcpu::load(const CpuState& state) {
     if (m_index == 0) {
         m_vm.set_tsc(state.tsc);
     }
+    refresh_clock_page(*m_core, ClockNews::stopped);
 }
 
 void load_state(Core& core, const CpuState& state) {

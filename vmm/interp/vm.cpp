@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "vmm/base/bits.hpp"
+#include "vmm/interp/paravirtual.hpp"
 #include "vmm/interp/vcpu.hpp"
 #include "vmm/x86/cpuid.hpp"
 
@@ -60,14 +61,21 @@ uint64_t GuestTsc::now() const {
     return scaled((paused_at != 0 ? paused_at : __rdtsc()) - m_offset.load(std::memory_order_acquire));
 }
 
-void GuestTsc::set_paused(bool paused) {
-    const uint64_t paused_at = m_paused_at.load(std::memory_order_acquire);
-    if (paused && paused_at == 0) {
+void GuestTsc::pause() {
+    if (m_paused_at.load(std::memory_order_acquire) == 0) {
         m_paused_at.store(__rdtsc(), std::memory_order_release);
-    } else if (!paused && paused_at != 0) {
-        m_offset.fetch_add(__rdtsc() - paused_at, std::memory_order_acq_rel);
-        m_paused_at.store(0, std::memory_order_release);
     }
+}
+
+void GuestTsc::resume(uint64_t missed_ns) {
+    __extension__ using Wide = unsigned __int128;
+    const uint64_t paused_at = m_paused_at.load(std::memory_order_acquire);
+    if (paused_at == 0) {
+        return;
+    }
+    const auto missed = static_cast<uint64_t>(Wide{missed_ns} * m_host_hz / 1'000'000'000);
+    m_offset.fetch_add(__rdtsc() - paused_at - missed, std::memory_order_acq_rel);
+    m_paused_at.store(0, std::memory_order_release);
 }
 
 void GuestTsc::set(uint64_t guest_ticks) {
@@ -117,6 +125,13 @@ uint32_t InterpVm::cpuid_signature() const { return x86::k_cpuid_signature; }
 void InterpVm::forget(InterpVcpu& vcpu) {
     const std::lock_guard lock(m_mutex);
     std::erase(m_vcpus, &vcpu);
+}
+
+void InterpVm::resume_clock(uint64_t missed_ns) {
+    m_tsc.resume(missed_ns);
+    for (InterpVcpu* vcpu : others(nullptr)) {
+        refresh_clock_page(vcpu->core(), ClockNews::stopped);
+    }
 }
 
 void InterpVm::memory_map_changed() {

@@ -22,13 +22,15 @@ class InterpHypervisor final : public Hypervisor {
     Result<std::unique_ptr<Vm>> create_vm(GuestMemory& memory, const CpuConfig& config) override;
 };
 
-// The guest's TSC: the host's at the same rate (or scaled to the configured one), less the time spent paused.
+// The guest's TSC: the host's at the same rate (or scaled to the configured one), less the time that was paused and not
+// made up for.
 class GuestTsc {
   public:
     GuestTsc(uint64_t guest_hz, uint64_t host_hz);
     [[nodiscard]] uint64_t now() const;  // any thread
     [[nodiscard]] uint64_t hz() const { return m_guest_hz; }
-    void set_paused(bool paused);
+    void pause();
+    void resume(uint64_t missed_ns);
     void set(uint64_t guest_ticks);
 
   private:
@@ -53,7 +55,8 @@ class InterpVm final : public Vm, private MemoryMapListener {
     [[nodiscard]] uint32_t cpuid_signature() const override;
     [[nodiscard]] uint64_t tsc_hz() const override { return m_tsc.hz(); }
     [[nodiscard]] uint64_t tsc_now() const override { return m_tsc.now(); }
-    void set_paused(bool paused) override { m_tsc.set_paused(paused); }
+    void pause_clock() override { m_tsc.pause(); }
+    void resume_clock(uint64_t missed_ns) override;
 
     // After loading a saved state.
     void set_tsc(uint64_t guest_ticks) { m_tsc.set(guest_ticks); }

@@ -25,6 +25,7 @@ constexpr std::array k_msrs{
     MsrField{0x175, &MsrState::sysenter_esp},       MsrField{0x176, &MsrState::sysenter_eip},
     MsrField{0x277, &MsrState::pat},                MsrField{0xc000'0103, &MsrState::tsc_aux},
     MsrField{0x1a0, &MsrState::misc_enable},        MsrField{0x2ff, &MsrState::mtrr_def_type},
+    MsrField{0x1d9, &MsrState::debugctl},           MsrField{0x4b56'4d01, &MsrState::kvm_system_time},
 };
 constexpr std::array<uint32_t, 11> k_fixed_mtrrs{0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f};
 constexpr uint32_t k_first_variable_mtrr = 0x200;

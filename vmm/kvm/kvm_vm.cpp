@@ -2,6 +2,7 @@
 #include "vmm/kvm/kvm_vm.hpp"
 
 #include <asm/kvm_para.h>
+#include <fcntl.h>
 #include <x86intrin.h>
 
 #include <algorithm>
@@ -20,7 +21,8 @@ namespace {
 constexpr uint64_t k_tss_address = 0xfeff'd000;
 constexpr uint64_t k_identity_map_address = 0xfeff'c000;
 
-constexpr uint32_t k_kvm_features = 0x4000'0001;
+constexpr uint32_t k_kvm_signature = 0x4000'0000, k_kvm_features = 0x4000'0001, k_timing = 0x4000'0010;
+constexpr uint32_t k_apic_timer_khz = 1'000'000;
 // kvmclock (both MSR sets), no I/O delay, stable clock. What needs KVM's own APIC is left out.
 constexpr uint32_t k_offered_kvm_features = static_cast<uint32_t>(bit(KVM_FEATURE_CLOCKSOURCE) | bit(KVM_FEATURE_NOP_IO_DELAY) |
                                                                   bit(KVM_FEATURE_CLOCKSOURCE2) | bit(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT));
@@ -95,8 +97,16 @@ std::vector<kvm_cpuid_entry2> KvmVm::cpuid_for(unsigned index) const {
             }
         } else if (entry.function == k_kvm_features) {
             entry.eax &= k_offered_kvm_features;
+        } else if (entry.function == k_kvm_signature) {
+            entry.eax = k_timing;
         }
     }
+    // TSC and APIC timer in kHz, so that the guest need not measure them.
+    kvm_cpuid_entry2 timing{};
+    timing.function = k_timing;
+    timing.eax = static_cast<uint32_t>(m_tsc_hz / 1000);
+    timing.ebx = k_apic_timer_khz;
+    entries.push_back(timing);
     return entries;
 }
 
@@ -106,19 +116,22 @@ Result<std::unique_ptr<Vcpu>> KvmVm::create_vcpu(unsigned index) {
         return tl::unexpected(fd.error());
     }
     auto vcpu = std::make_unique<KvmVcpu>(Fd(*fd), static_cast<size_t>(m_run_size));
-    if (Status ready = vcpu->initialise(cpuid_for(index)); !ready) {
-        return tl::unexpected(ready.error());
-    }
     if (m_tsc_hz == 0) {
         m_tsc_hz = vcpu->tsc_hz();
     }
+    if (Status ready = vcpu->initialise(cpuid_for(index)); !ready) {
+        return tl::unexpected(ready.error());
+    }
+    m_vcpus.emplace_back(fcntl(*fd, F_DUPFD_CLOEXEC, 0));
     return vcpu;
 }
 
 uint64_t KvmVm::tsc_now() const { return __rdtsc(); }
 
-void KvmVm::set_paused(bool /*paused*/) {
-    // The hardware's TSC runs on; kvmclock tells the guest about lost time.
+void KvmVm::resume_clock(uint64_t /*missed_ns*/) {
+    for (const Fd& vcpu : m_vcpus) {
+        ioctl(vcpu.get(), KVM_KVMCLOCK_CTRL, 0UL);  // refused when this guest does not use kvmclock
+    }
 }
 
 void KvmVm::memory_map_changed() {

@@ -23,7 +23,8 @@ class KvmVm final : public Vm, private MemoryMapListener {
     [[nodiscard]] uint32_t cpuid_signature() const override { return m_signature; }
     [[nodiscard]] uint64_t tsc_hz() const override { return m_tsc_hz; }
     [[nodiscard]] uint64_t tsc_now() const override;
-    void set_paused(bool paused) override;
+    void pause_clock() override {}  // the hardware's TSC runs on, and kvmclock with it
+    void resume_clock(uint64_t missed_ns) override;
 
   private:
     void memory_map_changed() override;
@@ -40,6 +41,7 @@ class KvmVm final : public Vm, private MemoryMapListener {
     uint32_t m_signature = 0;
     uint64_t m_tsc_hz = 0;
     std::vector<kvm_cpuid_entry2> m_cpuid;
+    std::vector<Fd> m_vcpus;  // duplicates, for calls between runs
     std::mutex m_mutex;
     std::vector<MemoryRange> m_slots;  // index = slot number; size 0 = free
 };

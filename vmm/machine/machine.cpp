@@ -10,7 +10,7 @@ Machine::Machine(std::unique_ptr<GuestMemory> memory, std::unique_ptr<Vm> vm, Ev
     : m_memory(std::move(memory)), m_vm(std::move(vm)), m_on_event(std::move(on_event)) {
     m_clock.pause();
     m_clock.set_now(0);
-    m_vm->set_paused(true);
+    m_vm->pause_clock();
 }
 
 Machine::~Machine() {
@@ -72,7 +72,7 @@ Status Machine::start() {
     }
     m_paused = false;
     m_clock.resume();
-    m_vm->set_paused(false);
+    m_vm->resume_clock(0);
     resume_vcpus();
     return {};
 }
@@ -98,8 +98,9 @@ void Machine::pause() {
         return;
     }
     m_paused = true;
-    m_vm->set_paused(true);
+    m_vm->pause_clock();
     m_clock.pause();
+    m_paused_since = std::chrono::steady_clock::now();
     for (Device* device : std::views::reverse(m_devices)) {
         device->pause();
     }
@@ -111,8 +112,10 @@ void Machine::resume() {
         for (Device* device : m_devices) {
             device->resume();
         }
-        m_clock.resume();
-        m_vm->set_paused(false);
+        const auto missed = std::chrono::steady_clock::now() - m_paused_since;
+        const auto missed_ns = static_cast<Nanoseconds>(std::chrono::nanoseconds(missed).count());
+        m_clock.resume(missed_ns);
+        m_vm->resume_clock(missed_ns);
     }
     resume_vcpus();
 }

@@ -3,6 +3,7 @@
 // It knows no device by name; app/worker composes it.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -62,6 +63,9 @@ class Machine final : private MachineRequests, private ProcessorSignals, private
     // --- control thread ---
     Status start();
     void pause();
+    // The guest's clocks, all of them, have then counted the pause as well: a guest without an agent has no other way to
+    // a right wall clock, and its timers and its peers on the network stay on the same time. It is told that it stood
+    // still where it can be (kvmclock), so that it does not take the pause for a lock-up.
     void resume();
     // Stops the vCPUs only: device requests stay in flight (held for want of host space). resume() goes on.
     void hold() { stop_vcpus(); }
@@ -101,6 +105,7 @@ class Machine final : private MachineRequests, private ProcessorSignals, private
     BootLoad m_boot_load;
     std::vector<std::unique_ptr<VcpuRunner>> m_runners;
     bool m_paused = true;
+    std::chrono::steady_clock::time_point m_paused_since;
 };
 
 }  // namespace skep

@@ -10,6 +10,7 @@
 
 #include "vmm/base/bits.hpp"
 #include "vmm/x86/paging.hpp"
+#include "vmm/x86/pvclock.hpp"
 #include "vmm/x86/registers.hpp"
 
 namespace skep::x86 {
@@ -68,7 +69,8 @@ HostVectorFeatures read_host_features() {
     return host;
 }
 
-constexpr uint32_t k_max_basic = 0x16, k_max_extended = 0x8000'0008, k_hypervisor = 0x4000'0000;
+constexpr uint32_t k_max_basic = 0x16, k_max_extended = 0x8000'0008;
+constexpr uint32_t k_hypervisor = 0x4000'0000, k_own_hypervisor = 0x4000'0100;  // first leaves of their ranges
 
 uint32_t word_of(const char* text) { return load_le<uint32_t>(text); }
 
@@ -114,11 +116,18 @@ CpuidResult cache(const CpuidQuery& query) {
 }
 
 CpuidResult structured_features(uint32_t subleaf) {
+    constexpr uint32_t k_last_subleaf = 2;
+    if (subleaf == k_last_subleaf) {
+        // BHI_CTRL: kernels that do not look for BHI_NO then set a bit of IA32_SPEC_CTRL once, instead of running a loop
+        // of branches in every system call.
+        return {0, 0, 0, flag(true, 4)};
+    }
     if (subleaf != 0) {
         return {};
     }
     const HostVectorFeatures& host = host_vector_features();
     CpuidResult result;
+    result.eax = k_last_subleaf;
     result.ebx = flag(true, 0) /* FSGSBASE */ | flag(true, 1) /* TSC_ADJUST */ | flag(host.bmi1, 3) | flag(host.avx2, 5) |
                  flag(true, 7) /* SMEP */ | flag(host.bmi2, 8) | flag(true, 9) /* ERMS */ | flag(true, 10) /* INVPCID */ |
                  flag(host.rdseed, 18) | flag(host.adx, 19) | flag(true, 20) /* SMAP */ |
@@ -204,6 +213,19 @@ CpuidResult extended_leaf(uint32_t leaf) {
     }
 }
 
+// KVM's range, because every guest knows it; and one of our own, where a guest may learn the truth.
+CpuidResult hypervisor_leaf(const CpuidQuery& query) {
+    constexpr uint32_t k_features = k_hypervisor + 1, k_timing = k_hypervisor + 0x10;
+    switch (query.leaf) {
+        case k_hypervisor: return {k_timing, word_of("KVMK"), word_of("VMKV"), word_of("M\0\0\0")};
+        case k_features: return {k_kvm_features, 0, 0, 0};
+        case k_timing:  // in kHz, as VMware began it: TSC, APIC timer
+            return {static_cast<uint32_t>(query.tsc_hz / 1000), static_cast<uint32_t>(k_apic_timer_hz / 1000), 0, 0};
+        case k_own_hypervisor: return {k_own_hypervisor, word_of("Skep"), word_of("Skep"), word_of("Skep")};
+        default: return {};
+    }
+}
+
 CpuidResult basic_leaf(const CpuidQuery& query) {
     constexpr uint32_t k_always_running_apic_timer = 4;
     switch (query.leaf) {
@@ -245,11 +267,8 @@ CpuidResult cpuid(const CpuidQuery& query) {
     if (query.leaf <= k_max_basic) {
         return basic_leaf(query);
     }
-    if (query.leaf == k_hypervisor) {
-        return {k_hypervisor, word_of("Skep"), word_of("Skep"), word_of("Skep")};
-    }
-    if (query.leaf > k_hypervisor && query.leaf < k_hypervisor + 0x100) {
-        return {};
+    if (query.leaf >= k_hypervisor && query.leaf < k_own_hypervisor + 0x100) {
+        return hypervisor_leaf(query);
     }
     if (query.leaf >= 0x8000'0000 && query.leaf <= k_max_extended) {
         return extended_leaf(query.leaf);

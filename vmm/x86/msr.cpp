@@ -8,10 +8,18 @@
 namespace skep::x86 {
 namespace {
 
-// RDCL_NO, IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO,
-// BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO: an interpreter speculates on nothing.
+// IA32_ARCH_CAPABILITIES: RDCL_NO, IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO,
+// FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO.
+//
+// Why a software CPU may say so. The guest's processor is a program: no permission is checked by hardware that could be
+// outrun, as every access is checked in code against a TLB that user mode and supervisor have each for themselves, so a
+// mispredicted check still reads only what its own privilege may read (RDCL, GDS: an access without permission has no
+// translation). The buffers that MDS, TAA, MMIO and RFDS leak from hold the data of one host process, which is the guest's
+// own memory; what another host process does is kept apart by the host's kernel, whose mitigations hold for this process
+// as for any. Within one guest such a leak stays possible on an affected host; but what would the guest do about it? Separate page tables, VERW, retpolines, IBPB and thunks act on the
+// processor they run on. Here they would be emulated: full price, and no effect on the host's predictors and buffers.
 constexpr uint64_t k_arch_capabilities = bit(0) | bit(1) | bit(3) | bit(4) | bit(5) | bit(6) | bit(8) | bit(13) | bit(14) |
-                                         bit(15) | bit(20) | bit(24) | bit(26) | bit(27);
+                                         bit(15) | bit(20) | bit(24) | bit(26) | bit(27) | bit(62);
 constexpr uint64_t k_microcode_revision = uint64_t{0x0d00'0390} << 32;
 constexpr uint64_t k_feature_control_locked = 1;
 constexpr uint64_t k_bus_hz = 100'000'000;
@@ -68,6 +76,7 @@ template <typename State>
 auto plain_register(State& state, uint32_t index) -> decltype(&state.star) {
     switch (index) {
         case k_msr_spec_ctrl: return &state.spec_ctrl;
+        case k_msr_debugctl: return &state.debugctl;
         case k_msr_sysenter_cs: return &state.sysenter_cs;
         case k_msr_sysenter_esp: return &state.sysenter_esp;
         case k_msr_sysenter_eip: return &state.sysenter_eip;
@@ -86,10 +95,12 @@ auto plain_register(State& state, uint32_t index) -> decltype(&state.star) {
 
 // Would the processor take this value?
 bool accepts(uint32_t index, uint64_t value) {
-    constexpr uint64_t k_spec_ctrl_bits = 7;
+    constexpr uint64_t k_spec_ctrl_bits = 7 | bit(10);  // IBRS, STIBP, SSBD, BHI_DIS_S: kept, without effect
     constexpr uint64_t k_def_type_bits = 0xcff;
+    constexpr uint64_t k_debugctl_bits = 3;  // LBR, without records, and BTF; CPUID offers nothing that has others
     switch (index) {
         case k_msr_spec_ctrl: return (value & ~k_spec_ctrl_bits) == 0;
+        case k_msr_debugctl: return (value & ~k_debugctl_bits) == 0;
         case k_msr_pat: return are_memory_types(value, true);
         case k_msr_mtrr_def_type: return (value & ~k_def_type_bits) == 0 && is_memory_type(value & 0xff);
         case k_msr_sysenter_esp:
@@ -120,7 +131,6 @@ std::optional<uint64_t> read_msr(const MsrState& state, uint32_t index, uint64_t
         case k_msr_smi_count:
         case k_msr_mcg_cap:
         case k_msr_mcg_status:
-        case k_msr_debugctl:
         case k_msr_bios_updt_trig: return 0;
         case k_msr_feature_control: return k_feature_control_locked;
         case k_msr_tsc_adjust: return state.tsc_adjust;
@@ -145,14 +155,12 @@ bool write_msr(MsrState& state, uint32_t index, uint64_t value) {
     if (fixed_mtrr(index) || is_variable_mtrr(index)) {
         return write_mtrr(state, index, value);
     }
-    constexpr uint64_t k_debugctl_bits = 3;  // LBR and BTF: taken, without records
     switch (index) {
         case k_msr_bios_updt_trig:
         case k_msr_bios_sign_id:
         case k_msr_perf_ctl: return true;
         case k_msr_pred_cmd: return (value & ~uint64_t{1}) == 0;
         case k_msr_mcg_status: return value == 0;
-        case k_msr_debugctl: return (value & ~k_debugctl_bits) == 0;
         default: return false;
     }
 }

@@ -30,5 +30,6 @@ inline constexpr uint64_t k_flags_all = 0x3f'7fd7;
 
 inline constexpr uint64_t k_dr6_fixed = 0xffff'0ff0, k_dr6_bd = 0x2000, k_dr6_bs = 0x4000, k_dr6_bt = 0x8000;
 inline constexpr uint64_t k_dr7_fixed = 0x400, k_dr7_gd = 0x2000;
+inline constexpr uint64_t k_debugctl_lbr = 1, k_debugctl_btf = 2;
 
 }  // namespace skep::x86

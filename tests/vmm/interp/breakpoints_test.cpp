@@ -48,6 +48,18 @@ TEST_F(Breakpoints, iret_with_rf_runs_the_instruction_once_and_stops_there_the_n
     EXPECT_EQ(bench.gpr(k_rax), 2U);
 }
 
+TEST_F(Breakpoints, branch_trap_flag_steps_from_branch_to_branch_and_is_cleared) {
+    bench.state.msr.debugctl = k_debugctl_btf | k_debugctl_lbr;
+    bench.state.rflags |= k_flag_tf;
+    bench.run({0xff, 0xc0, 0xff, 0xc3, 0xeb, 0x02, 0xff, 0xc0, 0xff, 0xc1});  // inc eax; inc ebx; jmp +2; inc eax; inc ecx
+    ASSERT_TRUE(bench.halted_in(1)) << std::hex << bench.state.rip;
+    EXPECT_EQ(bench.frame(0), k_code + 8);
+    EXPECT_EQ(bench.gpr(k_rax), 1U);
+    EXPECT_EQ(bench.gpr(k_rbx), 1U);
+    EXPECT_TRUE(bench.state.dr6 & k_dr6_bs);
+    EXPECT_EQ(bench.state.msr.debugctl, 0U);
+}
+
 TEST_F(Breakpoints, disabled_one_does_nothing) {
     arm(0, k_code, 0, 0);
     bench.state.dr7 &= ~uint64_t{0xff};

@@ -213,6 +213,24 @@ TEST_F(KvmTest, kick_before_run_leaves_at_once) {
     EXPECT_EQ(saved.rip, 0x1000U);
 }
 
+TEST_F(KvmTest, guest_is_told_its_clocks_and_no_more_of_kvm) {
+    const auto cpuid = [&](uint64_t leaf) {
+        CpuState state = real_mode({0x0f, 0xa2, 0xf4});  // cpuid; hlt
+        state.gpr[k_rax] = leaf;
+        m_vcpu->load(state);
+        EXPECT_EQ(m_vcpu->run(m_io), RunExit::halted);
+        m_vcpu->save(state);
+        return state.gpr;
+    };
+    EXPECT_EQ(cpuid(0x4000'0000)[k_rax], 0x4000'0010U);
+    EXPECT_EQ(cpuid(0x4000'0001)[k_rax] & ~uint64_t{0x100'000b}, 0U);
+    EXPECT_EQ(cpuid(0x4000'0010)[k_rax], m_vm->tsc_hz() / 1000);
+    EXPECT_EQ(cpuid(0x4000'0010)[k_rbx], 1'000'000U);
+    m_vm->pause_clock();
+    m_vm->resume_clock(0);  // this guest has no kvmclock: nothing happens
+    EXPECT_EQ(cpuid(0x4000'0000)[k_rax], 0x4000'0010U);
+}
+
 TEST_F(KvmTest, kick_from_another_thread_stops_an_endless_loop) {
     m_vcpu->load(real_mode({0xe6, 0x80, 0xeb, 0xfe}));  // out 0x80, al; jmp $
     std::thread kicker;

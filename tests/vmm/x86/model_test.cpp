@@ -77,11 +77,31 @@ TEST(Cpuid, vendor_and_brand) {
     EXPECT_STREQ(brand.c_str(), "Skep software CPU");
 }
 
-TEST(Cpuid, hypervisor_bit_comes_with_our_signature) {
+TEST(Cpuid, hypervisor_bit_comes_with_two_signatures) {
     EXPECT_TRUE(leaf(1).ecx & 1U << 31);
-    const CpuidResult hypervisor = leaf(0x4000'0000);
-    EXPECT_EQ(std::memcmp(&hypervisor.ebx, "SkepSkepSkep", 12), 0);
-    EXPECT_EQ(hypervisor.eax, 0x4000'0000U);
+    const CpuidResult known = leaf(0x4000'0000);
+    EXPECT_EQ(std::memcmp(&known.ebx, "KVMKVMKVM\0\0\0", 12), 0);
+    EXPECT_EQ(known.eax, 0x4000'0010U);
+    const CpuidResult own = leaf(0x4000'0100);
+    EXPECT_EQ(std::memcmp(&own.ebx, "SkepSkepSkep", 12), 0);
+    EXPECT_EQ(leaf(0x4000'01ff).eax, 0U);
+}
+
+TEST(Cpuid, kvm_offers_its_clock_and_nothing_that_needs_more) {
+    // CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, CLOCKSOURCE_STABLE_BIT; no async page faults, steal time, PV EOI, spinlocks.
+    EXPECT_EQ(leaf(0x4000'0001).eax, 1U | 2U | 8U | 1U << 24);
+    EXPECT_EQ(leaf(0x4000'0001).edx, 0U);
+}
+
+TEST(Cpuid, frequencies_are_told_in_three_ways) {
+    EXPECT_EQ(leaf(0x4000'0010).eax, 2'445'406U);
+    EXPECT_EQ(leaf(0x4000'0010).ebx, 1'000'000U);
+    EXPECT_EQ(leaf(0x16).eax, 2445U);
+    EXPECT_NE(leaf(0x15).ebx, 0U);
+    EXPECT_TRUE(leaf(0x8000'0007).edx & 1U << 8) << "invariant TSC";
+    EXPECT_TRUE(leaf(1).ecx & 1U << 24) << "TSC-deadline";
+    EXPECT_TRUE(leaf(1).ecx & 1U << 21) << "x2APIC";
+    EXPECT_TRUE(leaf(6).eax & 4U) << "ARAT";
 }
 
 TEST(Cpuid, required_features_are_there) {
@@ -171,6 +191,27 @@ TEST(Msr, addresses_must_be_canonical) {
         EXPECT_FALSE(write_msr(state, index, 0x0000'8000'0000'0000)) << index;
         EXPECT_TRUE(write_msr(state, index, 0xffff'8000'0000'0000)) << index;
     }
+}
+
+TEST(Msr, debugctl_reads_back_and_refuses_reserved_bits) {
+    MsrState state;
+    EXPECT_EQ(read_msr(state, k_msr_debugctl, 0), 0U);
+    EXPECT_TRUE(write_msr(state, k_msr_debugctl, 3));
+    EXPECT_EQ(read_msr(state, k_msr_debugctl, 0), 3U);
+    for (unsigned bit = 2; bit < 64; ++bit) {
+        EXPECT_FALSE(write_msr(state, k_msr_debugctl, uint64_t{1} << bit)) << bit;
+    }
+    EXPECT_EQ(state.debugctl, 3U);
+}
+
+TEST(Msr, processor_claims_every_immunity_a_kernel_asks_for) {
+    const uint64_t told = read_msr({}, k_msr_arch_capabilities, 0).value();
+    for (const unsigned bit : {0, 1, 3, 4, 5, 6, 8, 13, 14, 15, 20, 24, 26, 27, 62}) {
+        EXPECT_TRUE(told & uint64_t{1} << bit) << bit;
+    }
+    EXPECT_FALSE(told & 1U << 2) << "RSBA";
+    EXPECT_FALSE(told & 1U << 19) << "RRSBA";
+    EXPECT_TRUE(leaf(7).edx & 1U << 29);
 }
 
 TEST(Msr, read_only_and_unknown_registers_refuse) {
