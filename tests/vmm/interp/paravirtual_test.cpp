@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <ctime>
 
 #include "tests/support/cpu_harness.hpp"
@@ -199,6 +200,18 @@ TEST(ParavirtualProtected, hypercall_in_32_bit_code_takes_and_gives_32_bits) {
     ASSERT_EQ(cpu.run({0x0f, 0x01, 0xc1}), RunExit::halted);
     EXPECT_EQ(cpu.gpr(k_rax), 0U);
     EXPECT_NE(cpu.read<ClockPairing>(k_page).seconds, 0);
+}
+
+TEST(GuestTsc, hosts_rate_is_plausible_and_in_whole_kilohertz_or_from_a_crystal) {
+    EXPECT_GT(host_tsc_hz(), 500'000'000U);
+    EXPECT_LT(host_tsc_hz(), 10'000'000'000U);
+    const uint64_t begin = __builtin_ia32_rdtsc();
+    const auto start = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - start < std::chrono::milliseconds(5)) {
+    }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double ticks = static_cast<double>(__builtin_ia32_rdtsc() - begin);
+    EXPECT_NEAR(ticks / seconds / static_cast<double>(host_tsc_hz()), 1.0, 0.02);
 }
 
 TEST(GuestTsc, rates_scale_and_pauses_add_up) {

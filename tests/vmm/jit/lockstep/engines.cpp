@@ -93,7 +93,8 @@ class ChoppyVm final : public Vm {
     [[nodiscard]] uint32_t cpuid_signature() const override { return m_inner->cpuid_signature(); }
     [[nodiscard]] uint64_t tsc_hz() const override { return m_inner->tsc_hz(); }
     [[nodiscard]] uint64_t tsc_now() const override { return m_inner->tsc_now(); }
-    void set_paused(bool paused) override { m_inner->set_paused(paused); }
+    void pause_clock() override { m_inner->pause_clock(); }
+    void resume_clock(uint64_t missed_ns) override { m_inner->resume_clock(missed_ns); }
 
   private:
     std::unique_ptr<Vm> m_inner;
