@@ -27,6 +27,28 @@ uint64_t mix(uint64_t value) {
 
 uint64_t low_bytes(uint64_t value, unsigned size) { return size >= 8 ? value : value & ((uint64_t{1} << 8 * size) - 1); }
 
+// Numbers that arithmetic and floating point find interesting; a few different ones for all cases.
+std::span<const std::byte> data_image(uint64_t seed) {
+    constexpr uint64_t k_images = 61;
+    static std::array<std::vector<std::byte>, k_images> images;
+    std::vector<std::byte>& image = images[seed % k_images];
+    if (!image.empty()) {
+        return image;
+    }
+    image.resize(k_data_pages * k_page_size);
+    uint64_t number = mix(seed % k_images + 1);
+    for (size_t at = 0; at < image.size(); at += 8) {
+        number = number * 0x5851'f42d'4c95'7f2d + 0x1405'7b7e'f767'814f;
+        const unsigned kind = number >> 61;
+        const uint64_t value = kind < 2   ? number >> 56
+                               : kind < 4 ? 0x3ff0'0000'0000'0000 | number >> 12
+                               : kind < 5 ? ~(number >> 58)
+                                          : mix(number);
+        std::memcpy(image.data() + at, &value, 8);
+    }
+    return image;
+}
+
 }  // namespace
 
 // --- devices -------------------------------------------------------------------------------------------------------------
@@ -163,9 +185,20 @@ void Machine::write_tables(const Case& one) {
         cached.absent = one.absent_code_page;
         cached.own_stack = one.own_stack;
     }
-    std::byte* ram = m_memory->ram().data();
-    std::memcpy(ram + k_tables_a, cached.bytes.data() + k_tables_a, k_tables_end - k_tables_a);
-    std::memcpy(ram + k_gdt, cached.bytes.data() + k_gdt, k_handlers + k_page_size - k_gdt);
+    restore(k_tables_a, std::span(cached.bytes).subspan(k_tables_a, k_tables_end - k_tables_a));
+    restore(k_gdt, std::span(cached.bytes).subspan(k_gdt, k_handlers + k_page_size - k_gdt));
+}
+
+// Page by page, and only what differs: translations of the handlers outlive their case.
+void Machine::restore(uint64_t to, std::span<const std::byte> bytes) {
+    std::byte* place = m_memory->ram().data() + to;
+    for (size_t at = 0; at < bytes.size(); at += k_page_size) {
+        const size_t size = std::min<size_t>(k_page_size, bytes.size() - at);
+        if (std::memcmp(place + at, bytes.data() + at, size) != 0) {
+            std::memcpy(place + at, bytes.data() + at, size);
+            m_memory->mark_host_written(place + at, size);
+        }
+    }
 }
 
 void Machine::write_control(const Case& one) {
@@ -194,18 +227,8 @@ void Machine::load(const Case& one, const Assembled& code) {
     std::memset(ram + k_code, 0xf4, k_code_pages * k_page_size);
     std::memcpy(ram + k_code + one.code_offset, code.bytes.data(),
                 std::min<size_t>(code.bytes.size(), k_code_pages * k_page_size - one.code_offset));
-    // Numbers that arithmetic and floating point find interesting, the same for all cases but for where they begin.
-    uint64_t number = mix(one.seed % 61 + 1);
-    for (uint64_t at = k_data; at < k_data + k_data_pages * k_page_size; at += 8) {
-        number = number * 0x5851'f42d'4c95'7f2d + 0x1405'7b7e'f767'814f;
-        const unsigned kind = number >> 61;
-        const uint64_t value = kind < 2   ? number >> 56
-                               : kind < 4 ? 0x3ff0'0000'0000'0000 | number >> 12
-                               : kind < 5 ? ~(number >> 58)
-                                          : mix(number);
-        std::memcpy(ram + at, &value, 8);
-    }
-    m_memory->mark_host_written(ram, k_ram);
+    restore(k_data, data_image(one.seed));
+    m_memory->mark_host_written(ram + k_code, k_code_pages * k_page_size);
     m_io->reset();
     m_state = one.start;
     m_state.rip = one.code_start();

@@ -108,6 +108,7 @@ class Machine {
     class Watchdog;
     Ending run(unsigned patience);
     void write_tables(const Case& one);
+    void restore(uint64_t to, std::span<const std::byte> bytes);
     void write_control(const Case& one);
     std::unique_ptr<GuestMemory> m_memory;
     std::unique_ptr<Vm> m_vm;
