@@ -119,6 +119,19 @@ void Segments::write_functions() {
     for (size_t i = 0; i < m_functions.size(); ++i) {  // a function may ask for more of them
         m_program.bind(m_functions[i].label);
         m_code.set_balanced(true);
+        const bool framed = is_free(1U << k_rbp) && m_random.one_in(2);
+        if (framed) {  // PUSH RBP; MOV RBP, RSP; SUB RSP, n
+            fixed(m_code.encoder().raw({0x55}));
+            fixed(m_code.encoder().with_register({.opcode = 0x89, .width = m_style.word()}, k_rsp, k_rbp));
+            Item room = m_code.encoder().with_register({.opcode = 0x83, .width = m_style.word()}, 5, k_rsp);
+            put_immediate(room, 8 * m_random.below(12), 1);
+            m_program.add(room);
+            frame_accesses(2 + m_random.below(8));
+            fixed(m_code.encoder().raw({0xc9, 0xc3}));  // LEAVE, RET
+            m_code.set_balanced(false);
+            ++m_blocks;
+            continue;
+        }
         lines(1, 10);
         if (m_functions[i].patchable) {
             patchable();
@@ -324,11 +337,11 @@ void Segments::write_segment() {
         Maker make;
     };
     using S = Segments;
-    static constexpr std::array<Weighted, 16> k_makers = {{
+    static constexpr std::array<Weighted, 18> k_makers = {{
         {20, &S::straight}, {22, &S::branches}, {20, &S::loop}, {12, &S::calls}, {6, &S::indirect_jump}, {5, &S::jump_table},
         {10, &S::self_modifying}, {6, &S::interrupts}, {4, &S::interrupt_shadow}, {5, &S::software_interrupts},
         {2, &S::return_from_interrupt}, {10, &S::faulting_flags}, {8, &S::strings}, {6, &S::page_end}, {7, &S::system},
-        {4, &S::remap},
+        {4, &S::remap}, {12, &S::fields}, {6, &S::pushes},
     }};
     static constexpr unsigned k_total = [] {
         unsigned sum = 2;  // stray

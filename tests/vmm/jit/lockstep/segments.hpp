@@ -38,6 +38,8 @@ class Segments {
     void return_from_interrupt();
     void faulting_flags();
     void strings();
+    void fields();
+    void pushes();
     void page_end();
     void system();
     void remap();
@@ -48,6 +50,7 @@ class Segments {
     void patch(Label target, unsigned offset);
     Label patchable();
     void call_function();
+    void frame_accesses(unsigned count);
     void load_address(unsigned reg, Label label);
     [[nodiscard]] Memory control(size_t offset) const;
     [[nodiscard]] bool is_free(uint32_t registers) const { return (registers & ~m_style.free) == 0; }

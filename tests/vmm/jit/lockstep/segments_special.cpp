@@ -5,6 +5,7 @@
 
 #include "tests/vmm/interp/oracle_state.hpp"
 #include "tests/vmm/jit/lockstep/segments.hpp"
+#include "vmm/cpu/cpu_state.hpp"
 
 namespace skep::lockstep {
 namespace {
@@ -261,6 +262,89 @@ void Segments::strings() {
     for (unsigned i = 0; i < count; ++i) {
         m_code.add_string(m_program);
         lines(0, 3);
+    }
+}
+
+// Loads, stores and arithmetic off RBP, as a function's locals.
+void Segments::frame_accesses(unsigned count) {
+    const Encoder& code = m_code.encoder();
+    for (unsigned i = 0; i < count; ++i) {
+        Memory local;
+        local.base = k_rbp;
+        local.displacement = static_cast<int32_t>(m_random.below(24)) * 4 - 88;
+        static constexpr std::array<uint8_t, 5> k_opcodes = {0x8b, 0x8b, 0x03, 0x3b, 0x89};
+        const uint8_t opcode = k_opcodes[m_random.below(5)];
+        // what lies above RBP is the caller's
+        if (opcode != 0x89 || local.displacement <= -8) {
+            const unsigned reg = m_code.free_register();
+            const uint32_t width = m_random.one_in(2) ? 4 : m_style.word();
+            if (reg != k_rbp) {
+                m_program.add(code.with_memory({.opcode = opcode, .width = width}, reg, local));
+            }
+        }
+    }
+}
+
+// Many accesses off one register, as to the fields of a structure that may lie across two pages, while it moves a little.
+void Segments::fields() {
+    const Encoder& code = m_code.encoder();
+    const unsigned base = m_code.free_register();
+    m_program.add(code.load_immediate(base, m_code.data_address()));
+    const unsigned count = 4 + m_random.below(16);
+    const bool in_loop = m_random.one_in(2);
+    const Label top = m_program.new_label();
+    if (in_loop) {
+        fixed(code.load_immediate(m_style.counter, 2 + m_random.below(16)));
+        m_program.bind(top);
+    }
+    for (unsigned i = 0; i < count; ++i) {
+        if (m_random.one_in(8)) {
+            Item step = code.with_register({.opcode = 0x83, .width = m_style.word()}, m_random.one_in(2) ? 0 : 5, base);
+            put_immediate(step, 8 * m_random.below(8), 1);
+            m_program.add(step);
+            continue;
+        }
+        Memory field;
+        field.base = static_cast<int>(base);
+        field.displacement = static_cast<int32_t>(m_random.below(m_random.one_in(6) ? 600 : 40)) * 4 - 16;
+        static constexpr std::array<uint8_t, 8> k_opcodes = {0x8b, 0x8b, 0x89, 0x89, 0x03, 0x01, 0x3b, 0x39};
+        const unsigned reg = m_code.free_register();
+        const uint32_t width = m_random.one_in(2) ? 4 : m_style.word();
+        if (reg != base) {
+            m_program.add(code.with_memory({.opcode = k_opcodes[m_random.below(8)], .width = width}, reg, field));
+        }
+        if (m_random.one_in(10)) {
+            m_code.add_flag_consumer(m_program);
+        }
+    }
+    if (in_loop) {
+        loop_back(top, m_random.below(3));
+        ++m_blocks;
+    }
+    lines(0, 4);
+}
+
+// Rows of PUSH and POP with accesses to the stack between, at the edges of its pages too.
+void Segments::pushes() {
+    const Encoder& code = m_code.encoder();
+    static constexpr std::array<uint64_t, 4> k_places = {0x1000, 0x1008, 0x1f80, 0x10};
+    if (m_random.one_in(2)) {
+        const uint64_t place = k_places[m_random.below(4)] + 8 * m_random.below(6) + (m_random.one_in(6) ? m_random.below(8) : 0);
+        m_program.add(code.load_immediate(k_rsp, m_style.window + k_stack + place));
+    }
+    const unsigned count = 4 + m_random.below(20);
+    for (unsigned i = 0; i < count; ++i) {
+        const unsigned kind = m_random.below(8);
+        if (kind < 3) {
+            m_program.add(code.plus_register(0x50, 4, m_code.any_register()));
+        } else if (kind < 6) {
+            m_program.add(code.plus_register(0x58, 4, m_code.free_register()));
+        } else {
+            Memory place;
+            place.base = k_rsp;
+            place.displacement = static_cast<int32_t>(m_random.below(16)) * 8 - 24;
+            m_program.add(code.with_memory({.opcode = kind == 6 ? 0x8bU : 0x89U, .width = m_style.word()}, m_code.free_register(), place));
+        }
     }
 }
 
