@@ -127,7 +127,7 @@ void Emitter::finish_instruction(bool returns) {
     }
     const asmjit::Label back = a.newLabel();
     a.bind(back);
-    const bool reload = m_flags.host && !m_flags.memory && m_one->live_out != 0;
+    const bool reload = m_flags.host && m_one->live_out != 0;
     m_slow_paths.push_back({m_slow, back, make_site(), reload, returns});
     m_slow = asmjit::Label();
 }

@@ -23,6 +23,28 @@ bool may_leave_flags(const ZydisDecodedInstruction& instruction, const ZydisDeco
     return count.type != ZYDIS_OPERAND_TYPE_IMMEDIATE || (count.imm.value.u & mask) == 0;
 }
 
+// Does the processor write the flags that the manual calls undefined? AMD's leave most of them as they were; then what is
+// left must be the guest's, not what the host had there. After a multiplication or division no program asks for them, so
+// these two frequent ones are spared the trouble.
+bool writes_undefined_flags(ZydisMnemonic mnemonic) {
+    switch (mnemonic) {
+        case ZYDIS_MNEMONIC_AND:
+        case ZYDIS_MNEMONIC_OR:
+        case ZYDIS_MNEMONIC_XOR:
+        case ZYDIS_MNEMONIC_TEST:
+        case ZYDIS_MNEMONIC_SHL:
+        case ZYDIS_MNEMONIC_SHR:
+        case ZYDIS_MNEMONIC_SAR:
+        case ZYDIS_MNEMONIC_ROL:
+        case ZYDIS_MNEMONIC_ROR:
+        case ZYDIS_MNEMONIC_MUL:
+        case ZYDIS_MNEMONIC_IMUL:
+        case ZYDIS_MNEMONIC_DIV:
+        case ZYDIS_MNEMONIC_IDIV: return true;
+        default: return false;
+    }
+}
+
 }  // namespace
 
 FlagUse flag_use(const ZydisDecodedInstruction& instruction, const ZydisDecodedOperand* operands) {
@@ -34,6 +56,9 @@ FlagUse flag_use(const ZydisDecodedInstruction& instruction, const ZydisDecodedO
     use.reads = static_cast<uint16_t>(flags.tested & k_all_flags);
     use.writes = static_cast<uint16_t>((flags.modified | flags.set_0 | flags.set_1 | flags.undefined) & k_all_flags);
     use.kills = may_leave_flags(instruction, operands) ? uint16_t{0} : use.writes;
+    if (!writes_undefined_flags(instruction.mnemonic)) {
+        use.kills &= static_cast<uint16_t>(~flags.undefined);
+    }
     return use;
 }
 

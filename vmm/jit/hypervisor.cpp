@@ -16,9 +16,12 @@ constexpr size_t k_smallest_cache = size_t{2} << 20;
 }  // namespace
 
 Result<std::unique_ptr<Vm>> JitHypervisor::create_vm(GuestMemory& memory, const CpuConfig& config) {
-    const size_t bytes = std::clamp(k_all_caches / std::max(config.cpu_count, 1U), k_smallest_cache, k_largest_cache);
-    return std::make_unique<interp::InterpVm>(
-        memory, config, [bytes](interp::Core& core) { return JitTranslator::create(core, bytes & ~size_t{4095}); });
+    const size_t usual = std::clamp(k_all_caches / std::max(config.cpu_count, 1U), k_smallest_cache, k_largest_cache);
+    const size_t bytes = (m_options.cache_bytes != 0 ? m_options.cache_bytes : usual) & ~size_t{4095};
+    const uint32_t threshold = m_options.threshold;
+    return std::make_unique<interp::InterpVm>(memory, config, [bytes, threshold](interp::Core& core) {
+        return JitTranslator::create(core, bytes, threshold);
+    });
 }
 
 }  // namespace skep::jit

@@ -2,15 +2,28 @@
 // The translator as a back end: the interpreter's Vm, whose processors turn hot code into native code.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+
 #include "vmm/cpu/vcpu.hpp"
 
 namespace skep::jit {
 
+// What tests choose otherwise.
+struct JitOptions {
+    uint32_t threshold = 32;  // how often a block is interpreted before it is translated
+    size_t cache_bytes = 0;   // of translated code, a vCPU; 0: by their number. A multiple of 4096.
+};
+
 class JitHypervisor final : public Hypervisor {
   public:
+    explicit JitHypervisor(const JitOptions& options = {}) : m_options(options) {}
     [[nodiscard]] std::string name() const override { return "jit"; }
     // On a host that cannot translate, its processors interpret.
     Result<std::unique_ptr<Vm>> create_vm(GuestMemory& memory, const CpuConfig& config) override;
+
+  private:
+    JitOptions m_options;
 };
 
 }  // namespace skep::jit

@@ -14,7 +14,6 @@
 namespace skep::jit {
 namespace {
 
-constexpr uint32_t k_threshold = 32;
 constexpr size_t k_most_region_bytes = size_t{128} << 10;  // of code
 
 const std::byte* page_of(const std::byte* host) {
@@ -32,12 +31,12 @@ void run_translated(interp::Core& core, const interp::Op* op) {
 
 }  // namespace
 
-std::unique_ptr<JitTranslator> JitTranslator::create(interp::Core& core, size_t cache_bytes) {
+std::unique_ptr<JitTranslator> JitTranslator::create(interp::Core& core, size_t cache_bytes, uint32_t threshold) {
     auto cache = CodeCache::create(cache_bytes);
     if (!cache || !x86::host_vector_features().bmi2 || !interp::is_low(&core, sizeof core)) {
         return nullptr;
     }
-    auto made = std::unique_ptr<JitTranslator>(new JitTranslator(core, std::move(cache)));
+    auto made = std::unique_ptr<JitTranslator>(new JitTranslator(core, std::move(cache), threshold));
     if (!interp::is_low(made->m_runtime.get(), sizeof(Runtime)) || !make_thunks(*made->m_cache, made->m_places)) {
         return nullptr;
     }
@@ -46,15 +45,15 @@ std::unique_ptr<JitTranslator> JitTranslator::create(interp::Core& core, size_t 
     return made;
 }
 
-JitTranslator::JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cache)
-    : m_core(core), m_cache(std::move(cache)), m_runtime(interp::make_low<Runtime>()) {
+JitTranslator::JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cache, uint32_t threshold)
+    : m_core(core), m_threshold(threshold), m_cache(std::move(cache)), m_runtime(interp::make_low<Runtime>()) {
     m_runtime->translator = this;
     m_runtime->interpret = reinterpret_cast<uintptr_t>(&interpret_site);
     m_places.core = &core;
     m_places.runtime = m_runtime.get();
 }
 
-uint32_t JitTranslator::threshold(const interp::DecodeMode& mode) const { return mode.code64 ? k_threshold : 0; }
+uint32_t JitTranslator::threshold(const interp::DecodeMode& mode) const { return mode.code64 ? m_threshold : 0; }
 
 // --- entering ------------------------------------------------------------------------------------------------------------
 ExitKind JitTranslator::enter(const Region& region) {

@@ -26,7 +26,7 @@ struct JitStats {
 class JitTranslator final : public interp::Translator {
   public:
     // Null when this host cannot translate (no BMI2, no executable or no low memory).
-    static std::unique_ptr<JitTranslator> create(interp::Core& core, size_t cache_bytes);
+    static std::unique_ptr<JitTranslator> create(interp::Core& core, size_t cache_bytes, uint32_t threshold);
 
     [[nodiscard]] uint32_t threshold(const interp::DecodeMode& mode) const override;
     bool translate(interp::Core& core, interp::Block& block) override;
@@ -48,13 +48,14 @@ class JitTranslator final : public interp::Translator {
         std::unordered_map<uint32_t, std::vector<uint64_t>> waiting;  // links (executable addresses) to what is not there yet
     };
 
-    JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cache);
+    JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cache, uint32_t threshold);
     Region* make_region(const std::byte* host, uint32_t key);
     bool watch(const std::byte* host_page, uint64_t clears);
     bool emit(Region& region);
     void link(Region& region, const Emitter::Output& output);
 
     interp::Core& m_core;
+    uint32_t m_threshold;
     std::unique_ptr<CodeCache> m_cache;
     interp::LowPointer<Runtime> m_runtime;
     Places m_places;

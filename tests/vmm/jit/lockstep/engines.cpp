@@ -2,10 +2,7 @@
 #include "tests/vmm/jit/lockstep/engines.hpp"
 
 #include "vmm/interp/vm.hpp"
-#if __has_include("vmm/jit/hypervisor.hpp")
 #include "vmm/jit/hypervisor.hpp"
-#define SKEP_HAS_TRANSLATOR 1
-#endif
 
 namespace skep::lockstep {
 namespace {
@@ -131,9 +128,11 @@ std::unique_ptr<Hypervisor> choppy(Fault fault) {
 
 std::unique_ptr<Hypervisor> make_engine(const std::string& name) {
     if (name == "interp") return std::make_unique<interp::InterpHypervisor>();
-#ifdef SKEP_HAS_TRANSLATOR
-    if (name == "jit") return std::make_unique<jit::JitHypervisor>();
-#endif
+    if (name == "jit") return std::make_unique<jit::JitHypervisor>(jit::JitOptions{.threshold = 1});
+    if (name == "jit-warm") return std::make_unique<jit::JitHypervisor>(jit::JitOptions{.threshold = 4});
+    if (name == "jit-small") {
+        return std::make_unique<jit::JitHypervisor>(jit::JitOptions{.threshold = 2, .cache_bytes = 256 << 10});
+    }
     if (name == "choppy") return choppy(Fault::none);
     if (name == "wrong-flag") return choppy(Fault::flag);
     if (name == "wrong-register") return choppy(Fault::general_register);
