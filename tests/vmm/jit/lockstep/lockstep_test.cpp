@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
+#include <string>
 
 #include "tests/vmm/jit/lockstep/engines.hpp"
 #include "tests/vmm/jit/lockstep/lockstep.hpp"
@@ -42,6 +44,45 @@ TEST_P(WrongEngine, is_found_out) {
     EXPECT_TRUE(found);
 }
 INSTANTIATE_TEST_SUITE_P(Lockstep, WrongEngine, testing::Values("wrong-flag", "wrong-register", "wrong-memory", "wrong-vector"));
+
+// A different seed each time, printed with the failure; SKEP_LOCKSTEP_SEED repeats it.
+uint64_t fresh_seed() {
+    const auto now = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+    return environment_number("SKEP_LOCKSTEP_SEED", now / 1000 % 1'000'000'000);
+}
+
+TEST(Lockstep, translator_equals_interpreter) {
+    const uint64_t seed = fresh_seed(), blocks = environment_number("SKEP_LOCKSTEP_BLOCKS", 100'000);
+    EXPECT_EQ(run("interp", "jit", seed, blocks), "") << "SKEP_LOCKSTEP_SEED=" << seed;
+}
+TEST(Lockstep, translator_with_full_cache_equals_interpreter) {
+    const uint64_t seed = fresh_seed(), blocks = environment_number("SKEP_LOCKSTEP_BLOCKS", 100'000);
+    EXPECT_EQ(run("interp", "jit-small", seed, blocks / 3), "") << "SKEP_LOCKSTEP_SEED=" << seed;
+}
+TEST(Lockstep, translator_interrupted_anywhere_is_at_a_boundary_of_the_interpreter) {
+    const uint64_t seed = fresh_seed(), blocks = environment_number("SKEP_LOCKSTEP_BLOCKS", 100'000) / 3;
+    const auto reference = make_engine("interp"), other = make_engine("jit");
+    Lockstep lockstep(*reference, *other);
+    for (uint64_t n = 0; lockstep.totals().blocks < blocks; ++n) {
+        ASSERT_EQ(lockstep.run_seed_interrupted(case_seed(seed, n)), "") << "SKEP_LOCKSTEP_SEED=" << seed;
+    }
+    EXPECT_GT(lockstep.totals().interruptions, 100U);
+}
+
+// While a translator lives that has made code.
+TEST(Lockstep, no_page_is_writable_and_executable) {
+    const auto reference = make_engine("interp"), other = make_engine("jit");
+    Lockstep lockstep(*reference, *other);
+    EXPECT_EQ(lockstep.run_many(1, 1000), "");
+    std::ifstream maps("/proc/self/maps");
+    unsigned executable = 0;
+    for (std::string line; std::getline(maps, line);) {
+        const std::string rights = line.substr(line.find(' ') + 1, 4);
+        EXPECT_FALSE(rights[1] == 'w' && rights[2] == 'x') << line;
+        executable += rights[2] == 'x';
+    }
+    EXPECT_GT(executable, 0U);
+}
 
 }  // namespace
 }  // namespace skep::lockstep
