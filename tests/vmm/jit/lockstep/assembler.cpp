@@ -28,7 +28,7 @@ void put_immediate(Item& item, uint64_t value, unsigned bytes) {
 // --- one instruction -----------------------------------------------------------------------------------------------------
 void Encoder::put_opcode(Item& item, uint32_t opcode) const {
     for (int shift = 16; shift >= 0; shift -= 8) {
-        if (opcode >> shift != 0) {
+        if (shift == 0 || opcode >> shift != 0) {
             put(item, opcode >> shift & 0xff);
         }
     }
