@@ -465,13 +465,12 @@ const NativeOp* build_native_x87(const ZydisDecodedInstruction& instruction, con
     return intern_native_op(properties, out.code());
 }
 
-NativeBuild build_native_op(const ZydisDecodedInstruction& instruction, const ZydisDecodedOperand* operands,
-                            NativeUnit unit) {
-    const Shape shape = shape_of(instruction, operands);
-    const bool vex = instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+namespace {
+
+bool describe(const ZydisDecodedInstruction& instruction, const ZydisDecodedOperand* operands, NativeUnit unit,
+              const Shape& shape, NativeOp& properties) {
     if (shape.refused || unit == NativeUnit::x87)
-        return {};
-    NativeOp properties;
+        return false;
     properties.unit = unit;
     properties.uses_mxcsr = raises_fp_exceptions(instruction);
     properties.sets_flags = instruction.cpu_flags != nullptr &&
@@ -484,9 +483,26 @@ NativeBuild build_native_op(const ZydisDecodedInstruction& instruction, const Zy
         properties.loads = (shape.memory_operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ) != 0;
         properties.stores = (shape.memory_operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
         if (properties.memory_bytes == 0 || properties.memory_bytes > 32)
-            return {};
+            return false;
     }
     note_result(properties, instruction, operands, shape);
+    return true;
+}
+
+}  // namespace
+
+bool describe_native_op(const ZydisDecodedInstruction& instruction, const ZydisDecodedOperand* operands,
+                        NativeUnit unit, NativeOp& properties) {
+    return describe(instruction, operands, unit, shape_of(instruction, operands), properties);
+}
+
+NativeBuild build_native_op(const ZydisDecodedInstruction& instruction, const ZydisDecodedOperand* operands,
+                            NativeUnit unit) {
+    const Shape shape = shape_of(instruction, operands);
+    const bool vex = instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+    NativeOp properties;
+    if (!describe(instruction, operands, unit, shape, properties))
+        return {};
 
     NativeEmitter out;
     emit_prologue(out, shape, vex, properties.uses_mxcsr);

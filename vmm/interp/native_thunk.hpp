@@ -24,6 +24,11 @@ struct NativeBuild {
 [[nodiscard]] const NativeOp* build_native_x87(const ZydisDecodedInstruction& instruction,
                                                const ZydisDecodedOperand* operands);
 
+// What must be done around an SSE, AVX or MMX instruction that the host runs by itself: everything but `run`. False when
+// it does not run by itself (its handler is elsewhere).
+[[nodiscard]] bool describe_native_op(const ZydisDecodedInstruction& instruction, const ZydisDecodedOperand* operands,
+                                      NativeUnit unit, NativeOp& properties);
+
 // Makes the native function; op is nullptr when the form is not one that runs by itself (its handler is elsewhere) or
 // executable memory is exhausted.
 [[nodiscard]] NativeBuild build_native_op(const ZydisDecodedInstruction& instruction,

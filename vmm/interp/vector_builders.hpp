@@ -5,9 +5,14 @@
 #include <Zydis/Zydis.h>
 
 #include "vmm/interp/decode.hpp"
+#include "vmm/interp/native_code.hpp"
 #include "vmm/interp/op.hpp"
 
 namespace skep::interp {
+
+// The unit an instruction belongs to, if the processor has its extension (by CPUID; XCR0 and CR4 are looked at when it
+// runs).
+bool unit_of(const ZydisDecodedInstruction& instruction, NativeUnit& unit);
 
 // x87 arithmetic, loads and stores, control (fpu_ops.cpp).
 bool build_fpu_op(const ZydisDecodedInstruction& instruction, const ZydisDecodedOperand* operands, Op& op,

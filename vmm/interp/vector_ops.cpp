@@ -13,10 +13,6 @@
 
 namespace skep::interp {
 
-namespace {
-
-// The unit an instruction belongs to, if the processor has its extension (by CPUID; XCR0 and CR4 are looked at when it
-// runs).
 bool unit_of(const ZydisDecodedInstruction& instruction, NativeUnit& unit) {
     const x86::HostVectorFeatures& has = x86::host_vector_features();
     switch (instruction.meta.isa_ext) {
@@ -42,6 +38,8 @@ bool unit_of(const ZydisDecodedInstruction& instruction, NativeUnit& unit) {
         default: return false;
     }
 }
+
+namespace {
 
 void run_nothing(Core&, const Op&) {}
 

@@ -37,7 +37,8 @@ void complete_vector_state(Core& core) {
         if ((present & 4) == 0)
             init_avx_registers(core);
     }
-    set_vector_field<uint64_t>(core, k_xcomp_bv_at, 0);
+    // All of the header: the host's XRSTOR may read this image.
+    std::memset(core.xsave.data() + k_xstate_bv_at, 0, k_ymm_high_at - k_xstate_bv_at);
     set_vector_field<uint32_t>(core, k_mxcsr_at, mxcsr(core) & k_mxcsr_valid);
     set_vector_field<uint32_t>(core, k_mxcsr_mask_at, k_mxcsr_valid);
     set_vector_field<uint16_t>(core, k_fcw_at,

@@ -29,6 +29,7 @@ void Emitter::start(asmjit::CodeHolder& code, GuestRegion& guest) {
     m_again = false;
     m_labels.clear();
     m_slow_paths.clear();
+    m_wake_paths.clear();
     m_ways_out.clear();
     m_entry_flags.assign(guest.blocks.size(), std::nullopt);
     m_bound.assign(guest.blocks.size(), false);
@@ -51,6 +52,7 @@ Emitter::Outcome Emitter::emit(asmjit::CodeHolder& code, GuestRegion& guest, std
     for (unsigned i = 0; i < guest.blocks.size(); ++i) {
         emit_block(i);
     }
+    emit_wake_paths();
     emit_slow_paths();
     emit_ways_out();
     code.detach(&a);
@@ -80,12 +82,19 @@ void Emitter::emit_block(unsigned index) {
     emit_block_end(index);
 }
 
+bool Emitter::emit_itself(const GuestInstruction& one) {
+    if (one.units.any()) {
+        return emit_on_unit();
+    }
+    const EmitEntry& entry = emit_entry_of(one.decoded.mnemonic);
+    return entry.function != nullptr && entry.function(*this, entry.id);
+}
+
 bool Emitter::emit_instruction(GuestInstruction& one) {
     m_one = &one;
     m_slow = asmjit::Label();
-    const EmitEntry& entry = emit_entry_of(one.decoded.mnemonic);
     const size_t before = a.offset();
-    const bool emitted = entry.function != nullptr && entry.function(*this, entry.id);
+    const bool emitted = emit_itself(one);
     if (!emitted && a.offset() != before) {
         a.setOffset(before);  // cannot be: see emitter.hpp
     }
@@ -105,10 +114,11 @@ uint32_t Emitter::make_site() {
 }
 
 bool Emitter::emit_fallback(GuestInstruction& one) {
-    if (!one.may_fault) {
+    if (!one.may_fault || (!one.interpreted && one.live_after.any())) {
         one.may_fault = true;
         m_again = true;
     }
+    one.interpreted = true;
     ++m_output->fallbacks;
     ensure_flags_in_memory();
     m_flags = {.host = false, .memory = true};
@@ -128,7 +138,7 @@ void Emitter::finish_instruction(bool returns) {
     const asmjit::Label back = a.newLabel();
     a.bind(back);
     const bool reload = m_flags.host && m_one->live_out != 0;
-    m_slow_paths.push_back({m_slow, back, make_site(), reload, returns});
+    m_slow_paths.push_back({m_slow, back, make_site(), reload, returns, m_one->live_after});
     m_slow = asmjit::Label();
 }
 
@@ -136,7 +146,8 @@ void Emitter::emit_slow_paths() {
     for (const SlowPath& path : m_slow_paths) {
         a.bind(path.label);
         a.mov(ecx, path.site);
-        a.call(asmjit::imm(m_places.thunks.interpret));
+        const bool wakes = path.returns && path.live.any();
+        a.call(asmjit::imm(wakes ? m_places.thunks.interpret_with_vectors : m_places.thunks.interpret));
         if (path.reload_flags) {
             m_flags.host = false;
             load_flags();

@@ -18,7 +18,7 @@
 //        alone that are wanted afterwards. Not needed for instructions without flags.
 //      * Then registers: e.read(reg, scratch) gives the host register that holds a guest register's value (loaded into
 //        scratch, rax or rcx, when it lives in memory); e.write_back(reg, scratch) after scratch was changed. Homes:
-//        host_registers.hpp. Vector registers: see there too.
+//        host_registers.hpp. SSE and AVX instructions need no line here: emit_vector.cpp takes them all.
 //      * Emit. Until the instruction's own result is there use only what leaves flags alone (mov, lea, rorx, movzx), or
 //        call e.clobber_flags() at the start.
 //      * `e.flags_written()` when the instruction has written flags (emit_same does it by itself).
@@ -43,7 +43,9 @@ namespace skep::jit {
 // Shared pieces of code at the start of the code cache: executable addresses (thunks.cpp).
 struct Thunks {
     uint64_t enter = 0;      // uint32_t enter(uint64_t code): ExitKind
-    uint64_t interpret = 0;  // call with ecx = site: the interpreter runs it
+    uint64_t interpret = 0;  // call with ecx = site: the interpreter runs it, all units are asleep afterwards
+    uint64_t interpret_with_vectors = 0;  // the same, the vector registers are live afterwards
+    uint64_t wake_vectors = 0;            // call: clobbers rax and flags
     uint64_t look_up = 0;    // jump with rcx = RIP: to the code there
     uint64_t leave = 0;      // jump with rcx = RIP: to the run loop
 };
@@ -90,6 +92,9 @@ class Emitter {
     [[nodiscard]] bool is_memory(unsigned i) const { return operand(i).type == ZYDIS_OPERAND_TYPE_MEMORY; }
     [[nodiscard]] bool is_immediate(unsigned i) const { return operand(i).type == ZYDIS_OPERAND_TYPE_IMMEDIATE; }
     [[nodiscard]] ZydisRegister reg(unsigned i) const { return operand(i).reg.value; }
+    [[nodiscard]] std::span<const std::byte> bytes() const {
+        return m_page.subspan(m_one->offset, m_one->decoded.length);
+    }
     // The immediate, sign-extended from the operand's size.
     [[nodiscard]] int64_t immediate(unsigned i) const;
 
@@ -109,6 +114,10 @@ class Emitter {
     // The effective address of operand i without segment into `to` (rcx or any register that is no part of it): no flags.
     void effective_address(unsigned i, const x86asm::Gp& to);
     asmjit::Label slow();
+
+    // Units (emit_vector.cpp): what the instruction needs is live afterwards. Clobbers the flags when it is not known to be.
+    void wake_units();
+    bool emit_on_unit();
 
     // Flags (emit_flags.cpp).
     void clobber_flags();
@@ -141,6 +150,12 @@ class Emitter {
         asmjit::Label label, back;
         uint32_t site;
         bool reload_flags, returns;
+        UnitUse live;  // what has to be live where it returns
+    };
+    // A unit that was found asleep.
+    struct WakePath {
+        asmjit::Label label, back, slow;
+        const uint32_t* asleep;
     };
     struct WayOut {
         asmjit::Label label;
@@ -153,6 +168,7 @@ class Emitter {
     void emit_block(unsigned index);
     // False: nothing after this instruction is reached.
     bool emit_instruction(GuestInstruction& one);
+    bool emit_itself(const GuestInstruction& one);
     bool emit_fallback(GuestInstruction& one);
     void finish_instruction(bool returns);
     void emit_block_end(unsigned index);
@@ -160,6 +176,7 @@ class Emitter {
     void go_to(int block, int64_t offset, unsigned from);
     void jump_back(int block, int64_t offset);
     void emit_slow_paths();
+    void emit_wake_paths();
     void emit_ways_out();
     void emit_way_out(int64_t offset, ExitKind kind);
     asmjit::Label way_out(int64_t offset, ExitKind kind);
@@ -187,6 +204,7 @@ class Emitter {
     bool m_again = false;
     bool m_fell_back = false;  // the latest instruction is the interpreter's
     std::vector<SlowPath> m_slow_paths;
+    std::vector<WakePath> m_wake_paths;
     std::vector<WayOut> m_ways_out;
 };
 

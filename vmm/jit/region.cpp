@@ -104,6 +104,7 @@ class Former {
             one.offset = static_cast<uint16_t>(at);
             one.flags = flag_use(one.decoded, one.operands.data());
             one.may_fault = may_fault(one);
+            one.units = unit_use(one);
             m_at[at] = static_cast<int16_t>(m_found.size());
             m_found.push_back(one);
             at = one.end();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "vmm/jit/flags.hpp"
+#include "vmm/jit/units.hpp"
 
 namespace skep::jit {
 
@@ -25,6 +26,9 @@ struct GuestInstruction {
     uint16_t live_in = 0;   // arithmetic flags whose values before (after) it somebody may want
     uint16_t live_out = 0;
     bool may_fault = false;  // or leave the region by itself
+    bool interpreted = false;  // it has turned out to be the interpreter's
+    UnitUse units;             // what it needs
+    UnitUse live_before, live_after;  // what is certainly live
 
     [[nodiscard]] uint16_t end() const { return static_cast<uint16_t>(offset + decoded.length); }
 };

@@ -28,6 +28,9 @@ struct Runtime {
     uint64_t page_base = 0;  // linear address of the page that the running region lies on
     uint64_t spare = 0;      // for one instruction
     uint64_t spare2 = 0;
+    uint32_t vectors_asleep = 1;  // 0: the host's vector registers and MXCSR are the guest's (units.hpp)
+    uint32_t avx_asleep = 1;      // 0: that, and VEX encoded instructions are allowed
+    uint32_t host_mxcsr = 0x1f80;
     uint64_t interpret = 0;  // helper: interpret_site()
     void* translator = nullptr;
     std::array<JumpTarget, k_jump_targets> jump_targets{};

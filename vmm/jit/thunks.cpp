@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "vmm/jit/thunks.hpp"
 
+#include "vmm/jit/unit_thunks.hpp"
+
 namespace skep::jit {
 namespace {
 
@@ -15,13 +17,20 @@ class ThunkMaker {
     void make() {
         const asmjit::Label leave_stored = a.newLabel();
         make_enter();
-        make_interpret(leave_stored);
+        make_units();
+        make_interpret(m_interpret, leave_stored, VectorUse::none);
+        make_interpret(m_interpret_with_vectors, leave_stored, VectorUse::sse);
         make_look_up();
         make_leave(leave_stored);
     }
     [[nodiscard]] Thunks offsets() const {
         const auto at = [&](const asmjit::Label& label) { return m_code.labelOffset(label); };
-        return {.enter = at(m_enter), .interpret = at(m_interpret), .look_up = at(m_look_up), .leave = at(m_leave)};
+        return {.enter = at(m_enter),
+                .interpret = at(m_interpret),
+                .interpret_with_vectors = at(m_interpret_with_vectors),
+                .wake_vectors = at(m_wake_vectors),
+                .look_up = at(m_look_up),
+                .leave = at(m_leave)};
     }
 
   private:
@@ -54,11 +63,31 @@ class ThunkMaker {
         load_registers();
         a.jmp(rax);
     }
-    void make_interpret(const asmjit::Label& leave_stored) {
-        m_interpret = a.newLabel();
+    void make_units() {
+        m_wake_vectors = a.newLabel();
+        a.bind(m_wake_vectors);
+        emit_wake_vectors(a, m_places);
+        a.ret();
+        m_vectors_to_sleep = a.newLabel();
+        a.bind(m_vectors_to_sleep);
+        emit_vectors_to_sleep(a, m_places);
+        a.ret();
+    }
+    // Before any C++. Clobbers flags.
+    void put_units_to_sleep() {
+        const asmjit::Label asleep = a.newLabel();
+        a.cmp(slot(&m_places.runtime->vectors_asleep, 4), 0);
+        a.jne(asleep);
+        a.call(m_vectors_to_sleep);
+        a.bind(asleep);
+    }
+    // `live`: what is live again when it returns to translated code.
+    void make_interpret(asmjit::Label& entry, const asmjit::Label& leave_stored, VectorUse live) {
+        entry = a.newLabel();
         const asmjit::Label leaves = a.newLabel();
-        a.bind(m_interpret);
+        a.bind(entry);
         store_registers();
+        put_units_to_sleep();
         a.mov(rdi, slot(&m_places.runtime->translator));
         a.mov(esi, ecx);
         a.sub(rsp, 8);
@@ -66,6 +95,12 @@ class ThunkMaker {
         a.add(rsp, 8);
         a.test(eax, eax);
         a.jne(leaves);
+        if (live != VectorUse::none) {
+            a.call(m_wake_vectors);
+            a.mov(eax, static_cast<uint32_t>(ExitKind::run_loop));
+            a.cmp(slot(&m_places.runtime->vectors_asleep, 4), 0);
+            a.jne(leaves);  // Core::rip is already behind the instruction
+        }
         load_registers();
         a.ret();
         a.bind(leaves);
@@ -97,6 +132,7 @@ class ThunkMaker {
         a.mov(slot(&m_places.core->rip), rcx);
         a.mov(eax, static_cast<uint32_t>(ExitKind::run_loop));
         a.bind(m_leave_common);
+        put_units_to_sleep();
         store_registers();
         a.bind(leave_stored);
         a.add(rsp, 8);
@@ -109,6 +145,7 @@ class ThunkMaker {
     const Places& m_places;
     asmjit::CodeHolder& m_code;
     Assembler a;
+    asmjit::Label m_wake_vectors, m_vectors_to_sleep, m_interpret_with_vectors;
     asmjit::Label m_enter, m_interpret, m_look_up, m_leave, m_leave_common;
 };
 
@@ -141,7 +178,9 @@ bool make_thunks(CodeCache& cache, Places& places) {
         return false;
     }
     places.thunks = maker.offsets();
-    for (uint64_t* address : {&places.thunks.enter, &places.thunks.interpret, &places.thunks.look_up, &places.thunks.leave}) {
+    Thunks& thunks = places.thunks;
+    for (uint64_t* address : {&thunks.enter, &thunks.interpret, &thunks.interpret_with_vectors, &thunks.wake_vectors,
+                              &thunks.look_up, &thunks.leave}) {
         *address += base;
     }
     return true;

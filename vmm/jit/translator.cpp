@@ -33,7 +33,8 @@ void run_translated(interp::Core& core, const interp::Op* op) {
 
 std::unique_ptr<JitTranslator> JitTranslator::create(interp::Core& core, size_t cache_bytes, uint32_t threshold) {
     auto cache = CodeCache::create(cache_bytes);
-    if (!cache || !x86::host_vector_features().bmi2 || !interp::is_low(&core, sizeof core)) {
+    const bool host_can = x86::host_vector_features().bmi2 && x86::host_vector_features().avx;
+    if (!cache || !host_can || !interp::is_low(&core, sizeof core)) {
         return nullptr;
     }
     auto made = std::unique_ptr<JitTranslator>(new JitTranslator(core, std::move(cache), threshold));
@@ -116,6 +117,7 @@ Region* JitTranslator::make_region(const std::byte* host, uint32_t key) {
 bool JitTranslator::emit(Region& region) {
     constexpr unsigned k_attempts = 16;
     for (unsigned attempt = 0; attempt < k_attempts; ++attempt) {
+        find_live_units(m_guest);
         find_live_flags(m_guest);
         const uint64_t base = m_cache->next();
         asmjit::CodeHolder code;

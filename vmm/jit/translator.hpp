@@ -25,7 +25,7 @@ struct JitStats {
 
 class JitTranslator final : public interp::Translator {
   public:
-    // Null when this host cannot translate (no BMI2, no executable or no low memory).
+    // Null when this host cannot translate (no BMI2 or AVX, no executable or no low memory).
     static std::unique_ptr<JitTranslator> create(interp::Core& core, size_t cache_bytes, uint32_t threshold);
 
     [[nodiscard]] uint32_t threshold(const interp::DecodeMode& mode) const override;

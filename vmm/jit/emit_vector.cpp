@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// SSE and AVX instructions (SDM 2, chapter 2: encoding): the guest's own bytes, with a general register exchanged and the
+// memory operand replaced by the checked [rcx]. Vector registers keep their numbers.
+#include <algorithm>
+
+#include "vmm/interp/native_thunk.hpp"
+#include "vmm/interp/vector_builders.hpp"
+#include "vmm/interp/vector_state.hpp"
+#include "vmm/jit/emitter.hpp"
+
+namespace skep::jit {
+namespace {
+
+using x86asm::eax;
+using x86asm::rax;
+using x86asm::rcx;
+
+constexpr unsigned k_rcx_number = 1;
+
+bool is_general(ZydisRegister reg) {
+    const ZydisRegisterClass kind = ZydisRegisterGetClass(reg);
+    return kind == ZYDIS_REGCLASS_GPR32 || kind == ZYDIS_REGCLASS_GPR64;
+}
+
+// The operand in a field of the instruction; -1 when that extends the opcode.
+int operand_in(const Emitter& e, ZydisOperandEncoding field) {
+    for (unsigned i = 0; i < e.operand_count(); ++i) {
+        if (e.is_register(i) && e.operand(i).encoding == field) {
+            return static_cast<int>(i);
+        }
+    }
+    return -1;
+}
+
+int memory_operand(const Emitter& e) {
+    for (unsigned i = 0; i < e.operand_count(); ++i) {
+        if (e.is_memory(i)) {
+            return static_cast<int>(i);
+        }
+    }
+    return -1;
+}
+
+// The numbers that go into ModRM and its extensions.
+struct Fields {
+    unsigned reg = 0, rm = 0;
+    bool memory = false;
+};
+
+unsigned host_number(const Emitter& e, int operand, unsigned raw) {
+    if (operand < 0) {
+        return raw;
+    }
+    const ZydisRegister reg = e.reg(static_cast<unsigned>(operand));
+    return is_general(reg) ? e.target(reg, rax).id() : static_cast<unsigned>(ZydisRegisterGetId(reg));
+}
+
+class Encoding {
+  public:
+    Encoding(Emitter& e, const Fields& fields) : m_one(e.one().decoded), m_raw(e.bytes()), m_fields(fields) {}
+
+    void emit(Emitter& e) {
+        if (m_one.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) {
+            put_vex();
+        } else {
+            put_legacy();
+        }
+        put(m_one.opcode);
+        if ((m_one.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0) {
+            put(m_fields.memory ? m_fields.reg << 3 | k_rcx_number : 0xc0 | m_fields.reg << 3 | (m_fields.rm & 7));
+        }
+        for (const auto& immediate : m_one.raw.imm) {
+            if (immediate.size != 0) {
+                put(static_cast<unsigned>(m_raw[immediate.offset]));
+            }
+        }
+        e.a.embed(m_bytes.data(), m_size);
+    }
+
+  private:
+    void put(unsigned byte) { m_bytes[m_size++] = static_cast<uint8_t>(byte); }
+
+    void put_legacy() {
+        for (unsigned i = 0; i < m_one.raw.prefix_count; ++i) {
+            if (m_one.raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY) {
+                put(m_one.raw.prefixes[i].value);
+            }
+        }
+        const bool wide = (m_one.attributes & ZYDIS_ATTRIB_HAS_REX) != 0 && m_one.raw.rex.W != 0;
+        const unsigned rex = (wide ? 8U : 0U) | m_fields.reg >> 3 << 2 | (m_fields.memory ? 0 : m_fields.rm >> 3);
+        if (rex != 0) {
+            put(0x40 | rex);
+        }
+        m_fields.reg &= 7;
+        put(0x0f);
+        if (m_one.opcode_map == ZYDIS_OPCODE_MAP_0F38) {
+            put(0x38);
+        } else if (m_one.opcode_map == ZYDIS_OPCODE_MAP_0F3A) {
+            put(0x3a);
+        }
+    }
+
+    // Always of three bytes; W, vvvv, L and pp are the guest's.
+    void put_vex() {
+        const auto& vex = m_one.raw.vex;
+        const auto last = static_cast<unsigned>(m_raw[vex.offset + vex.size - 1U]);
+        const unsigned base = m_fields.memory ? 0 : m_fields.rm >> 3;
+        put(0xc4);
+        put((m_fields.reg >> 3 ^ 1) << 7 | 0x40 | (base ^ 1) << 5 | vex.m_mmmm);
+        put(vex.size == 2 ? last & 0x7f : last);
+        m_fields.reg &= 7;
+    }
+
+    const ZydisDecodedInstruction& m_one;
+    std::span<const std::byte> m_raw;
+    Fields m_fields;
+    std::array<uint8_t, 16> m_bytes{};
+    size_t m_size = 0;
+};
+
+// The host would fault on a misaligned operand, where the guest shall.
+void check_alignment(Emitter& e, unsigned alignment) {
+    if (alignment > 1) {
+        e.a.test(x86asm::cl, static_cast<int>(alignment - 1));
+        e.a.jne(e.slow());
+    }
+}
+
+// The general register operand, if there is one: its value into the scratch register when it has none of its own.
+int general_operand(const Emitter& e) {
+    for (unsigned i = 0; i < e.operand_count(); ++i) {
+        if (e.is_register(i) && is_general(e.reg(i))) {
+            return static_cast<int>(i);
+        }
+    }
+    return -1;
+}
+
+bool compares_strings_by_length(const Emitter& e) {
+    switch (e.one().decoded.mnemonic) {
+        case ZYDIS_MNEMONIC_PCMPESTRI:
+        case ZYDIS_MNEMONIC_PCMPESTRM:
+        case ZYDIS_MNEMONIC_VPCMPESTRI:
+        case ZYDIS_MNEMONIC_VPCMPESTRM: return true;
+        default: return false;
+    }
+}
+
+bool finds_index(const Emitter& e) {
+    switch (e.one().decoded.mnemonic) {
+        case ZYDIS_MNEMONIC_PCMPESTRI:
+        case ZYDIS_MNEMONIC_PCMPISTRI:
+        case ZYDIS_MNEMONIC_VPCMPESTRI:
+        case ZYDIS_MNEMONIC_VPCMPISTRI: return true;
+        default: return false;
+    }
+}
+
+// What is checked is what is loaded, whatever other processors write meanwhile.
+void emit_ldmxcsr(Emitter& e) {
+    constexpr auto k_reserved = static_cast<int32_t>(~interp::k_mxcsr_valid);
+    const x86asm::Mem from = e.access(0);
+    const x86asm::Mem copy = e.slot(&e.runtime().spare, 4);
+    e.a.mov(eax, from);
+    e.a.mov(copy, eax);
+    e.a.not_(eax);
+    e.a.test(eax, interp::k_mxcsr_masks);
+    e.a.jne(e.slow());
+    e.a.mov(eax, copy);
+    e.a.test(eax, k_reserved);
+    e.a.jne(e.slow());
+    e.a.ldmxcsr(copy);
+}
+
+bool emit_special(Emitter& e) {
+    switch (e.one().decoded.mnemonic) {
+        case ZYDIS_MNEMONIC_VZEROUPPER: e.a.vzeroupper(); return true;
+        case ZYDIS_MNEMONIC_VZEROALL: e.a.vzeroall(); return true;
+        case ZYDIS_MNEMONIC_LDMXCSR:
+        case ZYDIS_MNEMONIC_VLDMXCSR: emit_ldmxcsr(e); return true;
+        case ZYDIS_MNEMONIC_STMXCSR:
+        case ZYDIS_MNEMONIC_VSTMXCSR: e.a.stmxcsr(e.access(0)); return true;
+        default: return false;
+    }
+}
+
+void emit_as_it_is(Emitter& e, int memory, const interp::NativeOp& properties) {
+    Fields fields;
+    fields.memory = memory >= 0;
+    if (fields.memory) {
+        e.access(static_cast<unsigned>(memory));
+        check_alignment(e, properties.alignment);
+    }
+    const auto& modrm = e.one().decoded.raw.modrm;
+    fields.reg = host_number(e, operand_in(e, ZYDIS_OPERAND_ENCODING_MODRM_REG), modrm.reg);
+    fields.rm = host_number(e, operand_in(e, ZYDIS_OPERAND_ENCODING_MODRM_RM), modrm.rm);
+    const int general = general_operand(e);
+    if (compares_strings_by_length(e)) {
+        e.a.mov(rax, k_guest_rax);
+    } else if (general >= 0) {
+        e.read(e.reg(static_cast<unsigned>(general)), rax);
+    }
+    Encoding(e, fields).emit(e);
+    if (general >= 0 && (e.operand(static_cast<unsigned>(general)).actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0) {
+        e.write_back(e.reg(static_cast<unsigned>(general)), rax);
+    }
+    if (finds_index(e)) {
+        e.a.mov(k_guest_rcx, rcx);
+    }
+    e.flags_written();
+}
+
+}  // namespace
+
+bool Emitter::emit_on_unit() {
+    const int memory = memory_operand(*this);
+    if (memory >= 0 && !can_address(static_cast<unsigned>(memory))) {
+        return false;
+    }
+    interp::NativeUnit unit{};
+    interp::NativeOp properties;
+    const bool described = interp::unit_of(m_one->decoded, unit) &&
+                           interp::describe_native_op(m_one->decoded, m_one->operands.data(), unit, properties);
+    wake_units();
+    if (emit_special(*this)) {
+        return true;
+    }
+    if (described) {  // else unit_use() would not have said that it needs a unit
+        emit_as_it_is(*this, memory, properties);
+    }
+    return described;
+}
+
+// Those that are not known to be live are looked at.
+void Emitter::wake_units() {
+    const UnitUse& needed = m_one->units;
+    if (needed.vectors > m_one->live_before.vectors) {
+        clobber_flags();
+        const Runtime& state = runtime();
+        const uint32_t* asleep = needed.vectors == VectorUse::avx ? &state.avx_asleep : &state.vectors_asleep;
+        const WakePath path{a.newLabel(), a.newLabel(), slow(), asleep};
+        a.cmp(slot(asleep, 4), 0);
+        a.jne(path.label);
+        a.bind(path.back);
+        m_wake_paths.push_back(path);
+    }
+}
+
+void Emitter::emit_wake_paths() {
+    for (const WakePath& path : m_wake_paths) {
+        a.bind(path.label);
+        a.call(asmjit::imm(m_places.thunks.wake_vectors));
+        a.cmp(slot(path.asleep, 4), 0);
+        a.je(path.back);
+        a.jmp(path.slow);
+    }
+}
+
+}  // namespace skep::jit
