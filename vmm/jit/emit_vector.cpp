@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// SSE and AVX instructions (SDM 2, chapter 2: encoding): the guest's own bytes, with a general register exchanged and the
+// MMX, SSE and AVX instructions (SDM 2, chapter 2: encoding): the guest's own bytes, with a general register exchanged and the
 // memory operand replaced by the checked [rcx]. Vector registers keep their numbers.
 #include <algorithm>
 
@@ -176,6 +176,7 @@ bool emit_special(Emitter& e) {
     switch (e.one().decoded.mnemonic) {
         case ZYDIS_MNEMONIC_VZEROUPPER: e.a.vzeroupper(); return true;
         case ZYDIS_MNEMONIC_VZEROALL: e.a.vzeroall(); return true;
+        case ZYDIS_MNEMONIC_EMMS: e.a.emms(); return true;
         case ZYDIS_MNEMONIC_LDMXCSR:
         case ZYDIS_MNEMONIC_VLDMXCSR: emit_ldmxcsr(e); return true;
         case ZYDIS_MNEMONIC_STMXCSR:
@@ -212,48 +213,18 @@ void emit_as_it_is(Emitter& e, int memory, const interp::NativeOp& properties) {
 
 }  // namespace
 
-bool Emitter::emit_on_unit() {
-    const int memory = memory_operand(*this);
-    if (memory >= 0 && !can_address(static_cast<unsigned>(memory))) {
-        return false;
+bool emit_vector(Emitter& e) {
+    if (emit_special(e)) {
+        return true;
     }
     interp::NativeUnit unit{};
     interp::NativeOp properties;
-    const bool described = interp::unit_of(m_one->decoded, unit) &&
-                           interp::describe_native_op(m_one->decoded, m_one->operands.data(), unit, properties);
-    wake_units();
-    if (emit_special(*this)) {
-        return true;
-    }
+    const bool described = interp::unit_of(e.one().decoded, unit) &&
+                           interp::describe_native_op(e.one().decoded, e.one().operands.data(), unit, properties);
     if (described) {  // else unit_use() would not have said that it needs a unit
-        emit_as_it_is(*this, memory, properties);
+        emit_as_it_is(e, memory_operand(e), properties);
     }
     return described;
-}
-
-// Those that are not known to be live are looked at.
-void Emitter::wake_units() {
-    const UnitUse& needed = m_one->units;
-    if (needed.vectors > m_one->live_before.vectors) {
-        clobber_flags();
-        const Runtime& state = runtime();
-        const uint32_t* asleep = needed.vectors == VectorUse::avx ? &state.avx_asleep : &state.vectors_asleep;
-        const WakePath path{a.newLabel(), a.newLabel(), slow(), asleep};
-        a.cmp(slot(asleep, 4), 0);
-        a.jne(path.label);
-        a.bind(path.back);
-        m_wake_paths.push_back(path);
-    }
-}
-
-void Emitter::emit_wake_paths() {
-    for (const WakePath& path : m_wake_paths) {
-        a.bind(path.label);
-        a.call(asmjit::imm(m_places.thunks.wake_vectors));
-        a.cmp(slot(path.asleep, 4), 0);
-        a.je(path.back);
-        a.jmp(path.slow);
-    }
 }
 
 }  // namespace skep::jit

@@ -126,7 +126,7 @@ bool Emitter::emit_fallback(GuestInstruction& one) {
     Site& site = m_sites.back();
     const interp::Decoded decoded = interp::decode_instruction(std::span(site.bytes).first(site.length), k_long_mode, 0);
     a.mov(ecx, index);
-    a.call(asmjit::imm(m_places.thunks.interpret));
+    a.call(asmjit::imm(m_places.thunks.interpret[0]));
     return decoded.flow == interp::Flow::next;
 }
 
@@ -146,8 +146,7 @@ void Emitter::emit_slow_paths() {
     for (const SlowPath& path : m_slow_paths) {
         a.bind(path.label);
         a.mov(ecx, path.site);
-        const bool wakes = path.returns && path.live.any();
-        a.call(asmjit::imm(wakes ? m_places.thunks.interpret_with_vectors : m_places.thunks.interpret));
+        a.call(asmjit::imm(m_places.thunks.interpret[path.returns ? path.live.index() : 0]));
         if (path.reload_flags) {
             m_flags.host = false;
             load_flags();

@@ -18,7 +18,7 @@
 //        alone that are wanted afterwards. Not needed for instructions without flags.
 //      * Then registers: e.read(reg, scratch) gives the host register that holds a guest register's value (loaded into
 //        scratch, rax or rcx, when it lives in memory); e.write_back(reg, scratch) after scratch was changed. Homes:
-//        host_registers.hpp. SSE and AVX instructions need no line here: emit_vector.cpp takes them all.
+//        host_registers.hpp. SSE and AVX instructions need no line here: emit_vector.cpp takes them all, and emit_x87.cpp the x87 unit's.
 //      * Emit. Until the instruction's own result is there use only what leaves flags alone (mov, lea, rorx, movzx), or
 //        call e.clobber_flags() at the start.
 //      * `e.flags_written()` when the instruction has written flags (emit_same does it by itself).
@@ -43,9 +43,10 @@ namespace skep::jit {
 // Shared pieces of code at the start of the code cache: executable addresses (thunks.cpp).
 struct Thunks {
     uint64_t enter = 0;      // uint32_t enter(uint64_t code): ExitKind
-    uint64_t interpret = 0;  // call with ecx = site: the interpreter runs it, all units are asleep afterwards
-    uint64_t interpret_with_vectors = 0;  // the same, the vector registers are live afterwards
-    uint64_t wake_vectors = 0;            // call: clobbers rax and flags
+    // Call with ecx = site: the interpreter runs it. Which units are live afterwards: UnitUse::index(); the others sleep.
+    std::array<uint64_t, k_unit_sets> interpret{};
+    uint64_t wake_vectors = 0;  // call: clobbers rax and flags
+    uint64_t wake_x87 = 0;      // the same
     uint64_t look_up = 0;    // jump with rcx = RIP: to the code there
     uint64_t leave = 0;      // jump with rcx = RIP: to the run loop
 };
@@ -115,7 +116,7 @@ class Emitter {
     void effective_address(unsigned i, const x86asm::Gp& to);
     asmjit::Label slow();
 
-    // Units (emit_vector.cpp): what the instruction needs is live afterwards. Clobbers the flags when it is not known to be.
+    // Units (emit_units.cpp): what the instruction needs is live afterwards. Clobbers the flags when it is not known to be.
     void wake_units();
     bool emit_on_unit();
 
@@ -156,6 +157,7 @@ class Emitter {
     struct WakePath {
         asmjit::Label label, back, slow;
         const uint32_t* asleep;
+        uint64_t wake;  // thunk
     };
     struct WayOut {
         asmjit::Label label;
@@ -177,6 +179,7 @@ class Emitter {
     void jump_back(int block, int64_t offset);
     void emit_slow_paths();
     void emit_wake_paths();
+    void wake(const uint32_t& asleep, uint64_t thunk);
     void emit_ways_out();
     void emit_way_out(int64_t offset, ExitKind kind);
     asmjit::Label way_out(int64_t offset, ExitKind kind);
@@ -229,6 +232,9 @@ struct EmitLine {
 [[nodiscard]] std::span<const EmitLine> branch_lines();
 
 bool emit_same(Emitter& e, asmjit::InstId id);
+// An instruction on vector or MMX registers (emit_vector.cpp), of the x87 unit (emit_x87.cpp). Its units are live.
+bool emit_vector(Emitter& e);
+bool emit_x87(Emitter& e);
 
 // Backward data flow over the region: fills live_in and live_out.
 void find_live_flags(GuestRegion& region);

@@ -30,7 +30,11 @@ struct Runtime {
     uint64_t spare2 = 0;
     uint32_t vectors_asleep = 1;  // 0: the host's vector registers and MXCSR are the guest's (units.hpp)
     uint32_t avx_asleep = 1;      // 0: that, and VEX encoded instructions are allowed
+    uint32_t x87_asleep = 1;      // 0: the host's x87 registers are the guest's
     uint32_t host_mxcsr = 0x1f80;
+    uint64_t unit_rax = 0, unit_rdx = 0;  // saved while the units are put to sleep or woken
+    // The x87 pointers: the host's are its own, the guest's change only by what the interpreter runs.
+    uint64_t fip = 0, fdp = 0, fop = 0;
     uint64_t interpret = 0;  // helper: interpret_site()
     void* translator = nullptr;
     std::array<JumpTarget, k_jump_targets> jump_targets{};

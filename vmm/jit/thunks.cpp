@@ -18,19 +18,23 @@ class ThunkMaker {
         const asmjit::Label leave_stored = a.newLabel();
         make_enter();
         make_units();
-        make_interpret(m_interpret, leave_stored, VectorUse::none);
-        make_interpret(m_interpret_with_vectors, leave_stored, VectorUse::sse);
+        for (unsigned live = 0; live < k_unit_sets; ++live) {
+            make_interpret(leave_stored, live);
+        }
         make_look_up();
         make_leave(leave_stored);
     }
     [[nodiscard]] Thunks offsets() const {
         const auto at = [&](const asmjit::Label& label) { return m_code.labelOffset(label); };
-        return {.enter = at(m_enter),
-                .interpret = at(m_interpret),
-                .interpret_with_vectors = at(m_interpret_with_vectors),
-                .wake_vectors = at(m_wake_vectors),
-                .look_up = at(m_look_up),
-                .leave = at(m_leave)};
+        Thunks thunks{.enter = at(m_enter),
+                      .wake_vectors = at(m_wake_vectors),
+                      .wake_x87 = at(m_wake_x87),
+                      .look_up = at(m_look_up),
+                      .leave = at(m_leave)};
+        for (unsigned live = 0; live < k_unit_sets; ++live) {
+            thunks.interpret[live] = at(m_interpret[live]);
+        }
+        return thunks;
     }
 
   private:
@@ -63,29 +67,42 @@ class ThunkMaker {
         load_registers();
         a.jmp(rax);
     }
+    void make_unit(asmjit::Label& label, void (*emit)(Assembler& a, const Places& places)) {
+        label = a.newLabel();
+        a.bind(label);
+        emit(a, m_places);
+        a.ret();
+    }
     void make_units() {
-        m_wake_vectors = a.newLabel();
-        a.bind(m_wake_vectors);
-        emit_wake_vectors(a, m_places);
-        a.ret();
-        m_vectors_to_sleep = a.newLabel();
-        a.bind(m_vectors_to_sleep);
-        emit_vectors_to_sleep(a, m_places);
-        a.ret();
+        make_unit(m_wake_vectors, emit_wake_vectors);
+        make_unit(m_vectors_to_sleep, emit_vectors_to_sleep);
+        make_unit(m_wake_x87, emit_wake_x87);
+        make_unit(m_x87_to_sleep, emit_x87_to_sleep);
     }
     // Before any C++. Clobbers flags.
     void put_units_to_sleep() {
+        put_to_sleep(m_places.runtime->vectors_asleep, m_vectors_to_sleep);
+        put_to_sleep(m_places.runtime->x87_asleep, m_x87_to_sleep);
+    }
+    void put_to_sleep(const uint32_t& is_asleep, const asmjit::Label& thunk) {
         const asmjit::Label asleep = a.newLabel();
-        a.cmp(slot(&m_places.runtime->vectors_asleep, 4), 0);
+        a.cmp(slot(&is_asleep, 4), 0);
         a.jne(asleep);
-        a.call(m_vectors_to_sleep);
+        a.call(thunk);
         a.bind(asleep);
     }
-    // `live`: what is live again when it returns to translated code.
-    void make_interpret(asmjit::Label& entry, const asmjit::Label& leave_stored, VectorUse live) {
-        entry = a.newLabel();
+    // To `leaves` when it is not live afterwards: Core::rip is already behind the instruction.
+    void wake_again(const uint32_t& asleep, const asmjit::Label& thunk, const asmjit::Label& leaves) {
+        a.call(thunk);
+        a.mov(eax, static_cast<uint32_t>(ExitKind::run_loop));
+        a.cmp(slot(&asleep, 4), 0);
+        a.jne(leaves);
+    }
+    // `live`: the units that are live again when it returns to translated code (UnitUse::index()).
+    void make_interpret(const asmjit::Label& leave_stored, unsigned live) {
+        m_interpret[live] = a.newLabel();
         const asmjit::Label leaves = a.newLabel();
-        a.bind(entry);
+        a.bind(m_interpret[live]);
         store_registers();
         put_units_to_sleep();
         a.mov(rdi, slot(&m_places.runtime->translator));
@@ -95,11 +112,11 @@ class ThunkMaker {
         a.add(rsp, 8);
         a.test(eax, eax);
         a.jne(leaves);
-        if (live != VectorUse::none) {
-            a.call(m_wake_vectors);
-            a.mov(eax, static_cast<uint32_t>(ExitKind::run_loop));
-            a.cmp(slot(&m_places.runtime->vectors_asleep, 4), 0);
-            a.jne(leaves);  // Core::rip is already behind the instruction
+        if ((live & 1) != 0) {
+            wake_again(m_places.runtime->vectors_asleep, m_wake_vectors, leaves);
+        }
+        if ((live & 2) != 0) {
+            wake_again(m_places.runtime->x87_asleep, m_wake_x87, leaves);
         }
         load_registers();
         a.ret();
@@ -145,8 +162,9 @@ class ThunkMaker {
     const Places& m_places;
     asmjit::CodeHolder& m_code;
     Assembler a;
-    asmjit::Label m_wake_vectors, m_vectors_to_sleep, m_interpret_with_vectors;
-    asmjit::Label m_enter, m_interpret, m_look_up, m_leave, m_leave_common;
+    asmjit::Label m_wake_vectors, m_vectors_to_sleep, m_wake_x87, m_x87_to_sleep;
+    std::array<asmjit::Label, k_unit_sets> m_interpret;
+    asmjit::Label m_enter, m_look_up, m_leave, m_leave_common;
 };
 
 }  // namespace
@@ -179,9 +197,11 @@ bool make_thunks(CodeCache& cache, Places& places) {
     }
     places.thunks = maker.offsets();
     Thunks& thunks = places.thunks;
-    for (uint64_t* address : {&thunks.enter, &thunks.interpret, &thunks.interpret_with_vectors, &thunks.wake_vectors,
-                              &thunks.look_up, &thunks.leave}) {
+    for (uint64_t* address : {&thunks.enter, &thunks.wake_vectors, &thunks.wake_x87, &thunks.look_up, &thunks.leave}) {
         *address += base;
+    }
+    for (uint64_t& address : thunks.interpret) {
+        address += base;
     }
     return true;
 }

@@ -13,4 +13,8 @@ void emit_vectors_to_sleep(asmjit::x86::Assembler& a, const Places& places);
 // The other way, if the guest may use them now: see Runtime::vectors_asleep. Clobbers rax and flags.
 void emit_wake_vectors(asmjit::x86::Assembler& a, const Places& places);
 
+// The same for the x87 unit: the host's is as FNINIT leaves it while the guest's sleeps. Both leave rdx alone.
+void emit_x87_to_sleep(asmjit::x86::Assembler& a, const Places& places);
+void emit_wake_x87(asmjit::x86::Assembler& a, const Places& places);
+
 }  // namespace skep::jit

@@ -31,8 +31,27 @@ bool special_use(const GuestInstruction& one, UnitUse& use) {
         case ZYDIS_MNEMONIC_VSTMXCSR: use = {.vectors = VectorUse::avx}; return true;
         case ZYDIS_MNEMONIC_LDMXCSR:
         case ZYDIS_MNEMONIC_STMXCSR: use = {.vectors = VectorUse::sse}; return true;
+        case ZYDIS_MNEMONIC_EMMS: use = {.x87 = true}; return true;
         default: return false;
     }
+}
+
+bool has_register_of(const GuestInstruction& one, ZydisRegisterClass first, ZydisRegisterClass second) {
+    for (unsigned i = 0; i < one.decoded.operand_count_visible; ++i) {
+        if (one.operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER) {
+            const ZydisRegisterClass kind = ZydisRegisterGetClass(one.operands[i].reg.value);
+            if (kind == first || kind == second) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+// Whether these enter MMX mode when their operand is in memory is not the same on all processors.
+bool is_mixed_with_memory(const GuestInstruction& one) {
+    return (one.decoded.mnemonic == ZYDIS_MNEMONIC_CVTPI2PS || one.decoded.mnemonic == ZYDIS_MNEMONIC_CVTPI2PD) &&
+           one.operands[1].type == ZYDIS_OPERAND_TYPE_MEMORY;
 }
 
 UnitUse vector_use(const GuestInstruction& one) {
@@ -43,43 +62,64 @@ UnitUse vector_use(const GuestInstruction& one) {
     if (!encoded_so || !interp::unit_of(one.decoded, unit) || special_use(one, use)) {
         return use;
     }
+    const bool on_vectors = has_register_of(one, ZYDIS_REGCLASS_XMM, ZYDIS_REGCLASS_YMM);
+    const bool on_mmx = has_register_of(one, ZYDIS_REGCLASS_MMX, ZYDIS_REGCLASS_MMX);
     interp::NativeOp properties;
-    bool on_registers = false;
-    for (unsigned i = 0; i < one.decoded.operand_count_visible; ++i) {
-        const ZydisRegisterClass kind = one.operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER
-                                            ? ZydisRegisterGetClass(one.operands[i].reg.value)
-                                            : ZYDIS_REGCLASS_INVALID;
-        on_registers = on_registers || kind == ZYDIS_REGCLASS_XMM || kind == ZYDIS_REGCLASS_YMM;
-    }
-    const bool described = interp::describe_native_op(one.decoded, one.operands.data(), unit, properties);
-    if (!on_registers || !described || properties.uses_mmx || has_hidden_memory(one)) {
+    if ((!on_vectors && !on_mmx) || is_mixed_with_memory(one) || has_hidden_memory(one) ||
+        !interp::describe_native_op(one.decoded, one.operands.data(), unit, properties)) {
         return use;
     }
-    use.vectors = unit == NativeUnit::avx ? VectorUse::avx : VectorUse::sse;
+    if (unit != NativeUnit::mmx) {
+        use.vectors = unit == NativeUnit::avx ? VectorUse::avx : VectorUse::sse;
+    }
+    use.x87 = on_mmx;
     return use;
+}
+
+// Those that work on the registers; what initialises the unit or saves it as a whole is the interpreter's.
+UnitUse x87_use(const GuestInstruction& one) {
+    switch (one.decoded.mnemonic) {
+        case ZYDIS_MNEMONIC_FLDENV:
+        case ZYDIS_MNEMONIC_FNSTENV:
+        case ZYDIS_MNEMONIC_FRSTOR:
+        case ZYDIS_MNEMONIC_FNSAVE:
+        case ZYDIS_MNEMONIC_FNINIT:
+        case ZYDIS_MNEMONIC_FENI8087_NOP:
+        case ZYDIS_MNEMONIC_FDISI8087_NOP:
+        case ZYDIS_MNEMONIC_FSETPM287_NOP: return {};
+        default: return {.x87 = true};
+    }
 }
 
 UnitUse meet(const UnitUse& left, const UnitUse& right) {
     return {.vectors = std::min(left.vectors, right.vectors), .x87 = left.x87 && right.x87};
 }
 
-// The new control word may unmask exceptions, and then nothing is live behind it.
-bool changes_masks(const GuestInstruction& one) {
-    return one.decoded.mnemonic == ZYDIS_MNEMONIC_LDMXCSR || one.decoded.mnemonic == ZYDIS_MNEMONIC_VLDMXCSR ||
-           one.decoded.mnemonic == ZYDIS_MNEMONIC_FLDCW;
-}
-
 UnitUse after(const GuestInstruction& one, const UnitUse& before) {
-    if (one.interpreted || (one.units.any() && changes_masks(one))) {
+    if (one.interpreted) {
         return {};
     }
-    return {.vectors = std::max(before.vectors, one.units.vectors), .x87 = before.x87 || one.units.x87};
+    UnitUse live{.vectors = std::max(before.vectors, one.units.vectors), .x87 = before.x87 || one.units.x87};
+    // A new control word may unmask exceptions, and then its unit is not live behind it.
+    switch (one.decoded.mnemonic) {
+        case ZYDIS_MNEMONIC_LDMXCSR:
+        case ZYDIS_MNEMONIC_VLDMXCSR: live.vectors = VectorUse::none; break;
+        case ZYDIS_MNEMONIC_FLDCW: live.x87 = false; break;
+        default: break;
+    }
+    return live;
 }
 
 }  // namespace
 
+bool is_x87(const ZydisDecodedInstruction& instruction) {
+    const bool escape = instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+                        instruction.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (instruction.opcode & 0xf8) == 0xd8;
+    return escape || instruction.mnemonic == ZYDIS_MNEMONIC_FWAIT;
+}
+
 UnitUse unit_use(const GuestInstruction& one) {
-    return vector_use(one);
+    return is_x87(one.decoded) ? x87_use(one) : vector_use(one);
 }
 
 void find_live_units(GuestRegion& region) {

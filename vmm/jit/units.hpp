@@ -18,6 +18,8 @@ struct UnitUse {
     VectorUse vectors = VectorUse::none;
     bool x87 = false;
 
+    // Both units as a number: bit 0 for the vectors, bit 1 for the x87 unit.
+    [[nodiscard]] unsigned index() const { return (vectors != VectorUse::none ? 1U : 0U) | (x87 ? 2U : 0U); }
     [[nodiscard]] bool any() const { return vectors != VectorUse::none || x87; }
     [[nodiscard]] bool covers(const UnitUse& other) const {
         return vectors >= other.vectors && (x87 || !other.x87);
@@ -25,11 +27,16 @@ struct UnitUse {
     bool operator==(const UnitUse&) const = default;
 };
 
+inline constexpr unsigned k_unit_sets = 4;  // UnitUse::index()
+
 struct GuestInstruction;
 struct GuestRegion;
 
 // Of an instruction that the translator runs on one of the units itself; nothing for all others.
 [[nodiscard]] UnitUse unit_use(const GuestInstruction& one);
+
+// One of the x87 unit's own (SDM 2, table B-39 on), not MMX.
+[[nodiscard]] bool is_x87(const ZydisDecodedInstruction& instruction);
 
 // Forward data flow over the region: fills live_before and live_after. An instruction that has to look whether its unit
 // is live may be the interpreter's, so it becomes one that may fault.
