@@ -23,6 +23,8 @@ inline void to_host(Core& core, std::byte* host, T source) {
         store_le<T>(host, result);
     }
 }
+template <typename Operation>
+inline constexpr Access k_destination_access = Operation::k_writes ? Access::write : Access::read;
 template <typename Operation, typename T, typename Ea>
 inline std::byte* fast_destination(Core& core, const Op* op) {
     if constexpr (Operation::k_writes) {
@@ -59,7 +61,7 @@ void run_register_memory(Core& core, const Op* op) {
     if constexpr (k_is_fast_shape<Ea>) {
         const std::byte* host = fast_read<T, Ea>(core, op);
         if (host == nullptr) [[unlikely]] {
-            SKEP_TAIL_CALL run_register_memory<Operation, T, EaAny>(core, op);
+            SKEP_TAIL_CALL run_missed<T, Ea, Access::read, run_register_memory<Operation, T, EaAny>>(core, op);
         }
         to_register<Operation, T>(core, op->reg, load_le<T>(host));
     } else {
@@ -74,7 +76,8 @@ void run_memory_register(Core& core, const Op* op) {
     if constexpr (k_is_fast_shape<Ea>) {
         std::byte* host = fast_destination<Operation, T, Ea>(core, op);
         if (host == nullptr) [[unlikely]] {
-            SKEP_TAIL_CALL run_memory_register<Operation, T, EaAny>(core, op);
+            SKEP_TAIL_CALL run_missed<T, Ea, k_destination_access<Operation>,
+                                      run_memory_register<Operation, T, EaAny>>(core, op);
         }
         to_host<Operation, T>(core, host, source);
     } else {
@@ -88,7 +91,8 @@ void run_memory_immediate(Core& core, const Op* op) {
     if constexpr (k_is_fast_shape<Ea>) {
         std::byte* host = fast_destination<Operation, T, Ea>(core, op);
         if (host == nullptr) [[unlikely]] {
-            SKEP_TAIL_CALL run_memory_immediate<Operation, T, EaAny>(core, op);
+            SKEP_TAIL_CALL run_missed<T, Ea, k_destination_access<Operation>,
+                                      run_memory_immediate<Operation, T, EaAny>>(core, op);
         }
         to_host<Operation, T>(core, host, source);
     } else {
@@ -142,7 +146,7 @@ void run_unary_memory(Core& core, const Op* op) {
     if constexpr (k_is_fast_shape<Ea>) {
         std::byte* host = fast_write<T, Ea>(core, op);
         if (host == nullptr) [[unlikely]] {
-            SKEP_TAIL_CALL run_unary_memory<Operation, T, EaAny>(core, op);
+            SKEP_TAIL_CALL run_missed<T, Ea, Access::write, run_unary_memory<Operation, T, EaAny>>(core, op);
         }
         store_le<T>(host, Operation::apply(core.status, load_le<T>(host)));
     } else {

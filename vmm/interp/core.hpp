@@ -89,6 +89,7 @@ enum Request : uint32_t {
     k_request_flush_tlb = 4,   // the memory map changed: drop every TLB entry and every decoded block's host pointer
     k_request_code = 8,        // pages with decoded code were written by others: see the vCPU's invalidation list
     k_request_step = 16,       // own thread only: leave after every instruction (TF, shadows, armed debug registers)
+    k_request_fault = 32,      // own thread only: the instruction at Core::rip met Core::fault; see leave_with_fault()
 };
 
 // Core::gpr[17]: the linear-independent RIP of the current block's first op, so that RIP-relative operands are

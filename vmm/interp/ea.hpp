@@ -90,6 +90,17 @@ inline std::byte* fast_write(Core& core, const Op* op) {
     return hit ? host_of(entry, linear) : nullptr;
 }
 
+// Where a fast shape goes when the TLB has no answer: `slow` is the EaAny handler of the same instruction. A page fault, the
+// one exception that is part of a system's daily life, goes back to the run loop by a plain return.
+template <typename T, typename Ea, Access access, Handler slow>
+void run_missed(Core& core, const Op* op) {
+    set_fault_rip(core, op);
+    if (!page_in(core, Ea::linear(core, op, sizeof(T), access), sizeof(T), access)) {
+        return;
+    }
+    SKEP_TAIL_CALL slow(core, op);
+}
+
 // Reads, lets `change` compute the new value, writes back; faults as a write, before anything is changed.
 template <typename T, typename Change>
 inline void modify(Core& core, const Op* op, uint64_t linear, Change change) {

@@ -219,6 +219,24 @@ bool try_store_bytes(Core& core, uint64_t linear, unsigned size, unsigned segmen
     return true;
 }
 
+void leave_with_fault(Core& core, const Fault& fault) {
+    core.fault = fault;
+    core.requests.fetch_or(k_request_fault);
+}
+
+bool page_in(Core& core, uint64_t linear, unsigned size, Access access) {
+    const uint64_t last_page = (linear + size - 1) & ~k_page_mask;
+    if (last_page != (linear & ~k_page_mask) || (core.code64 && !x86::is_canonical(linear))) [[unlikely]] {
+        return true;
+    }
+    const Resolved found = try_resolve(core, linear, access, data_rule(core));
+    if (!found.faulted()) [[likely]] {
+        return true;
+    }
+    leave_with_fault(core, page_fault(core, linear, found.error_code));
+    return false;
+}
+
 namespace {
 
 void throw_unless(const Core& core, bool done) {

@@ -35,6 +35,13 @@ void check_store(Core& core, uint64_t linear, unsigned size, unsigned segment = 
 [[nodiscard]] bool try_store_bytes(Core& core, uint64_t linear, unsigned size, unsigned segment,
                                    const void* from) noexcept;
 
+// A handler that met a fault and can simply return does this first: the run loop then delivers it at Core::rip (a
+// PlainHandler sets Core::next_rip to that). A thrown Fault does the same, a hundred times slower.
+void leave_with_fault(Core& core, const Fault& fault);
+// Fills the TLB for an access that missed it. False after leave_with_fault(): it is a #PF. True: go the slow way, which
+// finds every other fault. Core::rip must be set.
+[[nodiscard]] bool page_in(Core& core, uint64_t linear, unsigned size, Access access);
+
 // Memory operands of any size as host memory. Null when it is not one stretch of RAM that needs no notice of writes:
 // then bounce through load_bytes/store_bytes.
 inline std::byte* host_for_read(Core& core, uint64_t linear, unsigned size) {

@@ -23,7 +23,7 @@ void run_load(Core& core, const Op* op) {
     if constexpr (k_is_fast_shape<Ea>) {
         const std::byte* host = fast_read<T, Ea>(core, op);
         if (host == nullptr) [[unlikely]] {
-            SKEP_TAIL_CALL run_load<T, EaAny>(core, op);
+            SKEP_TAIL_CALL run_missed<T, Ea, Access::read, run_load<T, EaAny>>(core, op);
         }
         write_reg<T>(core, op->reg, load_le<T>(host));
     } else {
@@ -37,7 +37,7 @@ void run_store(Core& core, const Op* op) {
     if constexpr (k_is_fast_shape<Ea>) {
         std::byte* host = fast_write<T, Ea>(core, op);
         if (host == nullptr) [[unlikely]] {
-            SKEP_TAIL_CALL run_store<T, EaAny>(core, op);
+            SKEP_TAIL_CALL run_missed<T, Ea, Access::write, run_store<T, EaAny>>(core, op);
         }
         store_le<T>(host, read_reg<T>(core, op->reg));
     } else {
@@ -51,7 +51,7 @@ void run_store_immediate(Core& core, const Op* op) {
     if constexpr (k_is_fast_shape<Ea>) {
         std::byte* host = fast_write<T, Ea>(core, op);
         if (host == nullptr) [[unlikely]] {
-            SKEP_TAIL_CALL run_store_immediate<T, EaAny>(core, op);
+            SKEP_TAIL_CALL run_missed<T, Ea, Access::write, run_store_immediate<T, EaAny>>(core, op);
         }
         store_le<T>(host, static_cast<T>(op->immediate));
     } else {
@@ -95,7 +95,7 @@ void run_widen_memory(Core& core, const Op* op) {
     if constexpr (k_is_fast_shape<Ea>) {
         const std::byte* host = fast_read<From, Ea>(core, op);
         if (host == nullptr) [[unlikely]] {
-            SKEP_TAIL_CALL run_widen_memory<To, From, EaAny>(core, op);
+            SKEP_TAIL_CALL run_missed<From, Ea, Access::read, run_widen_memory<To, From, EaAny>>(core, op);
         }
         write_reg<To>(core, op->reg, static_cast<To>(load_le<From>(host)));
     } else {

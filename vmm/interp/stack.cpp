@@ -110,7 +110,7 @@ struct EaFrame {
 void run_push_register_long(Core& core, const Op* op) {
     std::byte* host = fast_write<uint64_t, EaPush>(core, op);
     if (host == nullptr) [[unlikely]] {
-        SKEP_TAIL_CALL run_then_next<push_register>(core, op);
+        SKEP_TAIL_CALL run_missed<uint64_t, EaPush, Access::write, run_then_next<push_register>>(core, op);
     }
     store_le<uint64_t>(host, read_reg<uint64_t>(core, op->reg));
     core.gpr[k_rsp] -= 8;
@@ -119,7 +119,7 @@ void run_push_register_long(Core& core, const Op* op) {
 void run_push_immediate_long(Core& core, const Op* op) {
     std::byte* host = fast_write<uint64_t, EaPush>(core, op);
     if (host == nullptr) [[unlikely]] {
-        SKEP_TAIL_CALL run_then_next<push_immediate>(core, op);
+        SKEP_TAIL_CALL run_missed<uint64_t, EaPush, Access::write, run_then_next<push_immediate>>(core, op);
     }
     store_le<uint64_t>(host, op->immediate);
     core.gpr[k_rsp] -= 8;
@@ -128,7 +128,7 @@ void run_push_immediate_long(Core& core, const Op* op) {
 void run_pop_register_long(Core& core, const Op* op) {
     const std::byte* host = fast_read<uint64_t, EaStackTop>(core, op);
     if (host == nullptr) [[unlikely]] {
-        SKEP_TAIL_CALL run_then_next<pop_register>(core, op);
+        SKEP_TAIL_CALL run_missed<uint64_t, EaStackTop, Access::read, run_then_next<pop_register>>(core, op);
     }
     core.gpr[k_rsp] += 8;
     write_reg<uint64_t>(core, op->reg, load_le<uint64_t>(host));  // POP RSP: the value popped stays
@@ -137,7 +137,7 @@ void run_pop_register_long(Core& core, const Op* op) {
 void run_leave_long(Core& core, const Op* op) {
     const std::byte* host = fast_read<uint64_t, EaFrame>(core, op);
     if (host == nullptr) [[unlikely]] {
-        SKEP_TAIL_CALL run_then_next<leave_frame>(core, op);
+        SKEP_TAIL_CALL run_missed<uint64_t, EaFrame, Access::read, run_then_next<leave_frame>>(core, op);
     }
     core.gpr[k_rsp] = core.gpr[k_rbp] + 8;
     core.gpr[k_rbp] = load_le<uint64_t>(host);

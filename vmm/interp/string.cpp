@@ -20,21 +20,29 @@ constexpr RegisterOffset k_di = k_rdi * 8;
 constexpr RegisterOffset k_ax = k_rax * 8;
 
 struct Step {
-    uint64_t done = 1;  // elements
-    bool stop = false;  // the repetition ends here (CMPS, SCAS)
+    uint64_t done = 1;     // elements
+    bool stop = false;     // the repetition ends here (CMPS, SCAS)
+    bool faulted = false;  // nothing was done, and leave_with_fault() was called
 };
+constexpr Step k_faulted{.done = 0, .faulted = true};
 
 // step(most) handles 1..most elements, registers included, and throws before it changes any.
 template <typename Stepper>
 void repeat(Core& core, const Op& op, Stepper step) {
     if ((op.flags & (k_op_rep | k_op_repne)) == 0) {
-        step(uint64_t{1});
+        if (step(uint64_t{1}).faulted) {
+            core.next_rip = core.rip;
+        }
         return;
     }
     uint64_t count = read_reg_sized(core, k_cx, op.address_size);
     while (count != 0) {
         const bool single = (core.requests.load(std::memory_order_relaxed) & k_request_step) != 0;
         const Step made = step(single ? uint64_t{1} : count);
+        if (made.faulted) {
+            core.next_rip = core.rip;
+            return;
+        }
         count -= made.done;
         write_reg_sized(core, k_cx, op.address_size, count);
         if (made.stop) {
@@ -98,6 +106,14 @@ std::byte* host_run(Core& core, const Pointer& pointer, uint64_t bytes, Access a
                                    : host_for_read(core, linear, static_cast<unsigned>(bytes));
 }
 
+// False after a page fault was left for the run loop.
+template <typename T>
+bool is_paged_in(Core& core, uint64_t linear, Access access) {
+    const std::byte* host = access == Access::write ? host_for_write(core, linear, sizeof(T))
+                                                    : host_for_read(core, linear, sizeof(T));
+    return host != nullptr || page_in(core, linear, sizeof(T), access);
+}
+
 template <typename T>
 void copy_forward(std::byte* to, const std::byte* from, uint64_t count) {
     const uint64_t bytes = count * sizeof(T);
@@ -128,8 +144,15 @@ Step move_step(Core& core, const Op& op, uint64_t most) {
             }
         }
     }
-    const T value = load<T>(core, from.linear(sizeof(T), Access::read), from.segment());
-    store<T>(core, to.linear(sizeof(T), Access::write), value, to.segment());
+    const uint64_t source = from.linear(sizeof(T), Access::read);
+    if (!is_paged_in<T>(core, source, Access::read)) {
+        return k_faulted;
+    }
+    const uint64_t target = to.linear(sizeof(T), Access::write);
+    if (!is_paged_in<T>(core, target, Access::write)) {
+        return k_faulted;
+    }
+    store<T>(core, target, load<T>(core, source, from.segment()), to.segment());
     from.advance(1, sizeof(T));
     to.advance(1, sizeof(T));
     return {};
@@ -158,7 +181,11 @@ Step fill_step(Core& core, const Op& op, uint64_t most) {
             return {.done = count};
         }
     }
-    store<T>(core, to.linear(sizeof(T), Access::write), value, to.segment());
+    const uint64_t target = to.linear(sizeof(T), Access::write);
+    if (!is_paged_in<T>(core, target, Access::write)) {
+        return k_faulted;
+    }
+    store<T>(core, target, value, to.segment());
     to.advance(1, sizeof(T));
     return {};
 }

@@ -8,6 +8,7 @@
 #include "vmm/interp/dispatch.hpp"
 #include "vmm/interp/exceptions.hpp"
 #include "vmm/interp/flags.hpp"
+#include "vmm/interp/memory_access.hpp"
 #include "vmm/interp/mmu.hpp"
 #include "vmm/interp/mode.hpp"
 #include "vmm/interp/paravirtual.hpp"
@@ -105,6 +106,9 @@ void InterpVcpu::clear_code() {
 // False when run() shall return.
 bool InterpVcpu::serve_requests() {
     const uint32_t wanted = m_core->requests.exchange(0);
+    if ((wanted & k_request_fault) != 0) {
+        take_fault(*m_core, m_core->fault);
+    }
     if ((wanted & k_request_flush_tlb) != 0) {
         flush_tlb(*m_core);
         m_straddlers.clear();
@@ -144,7 +148,12 @@ InterpVcpu::Entry InterpVcpu::find_code(uint32_t extra_key) {
     Core& core = *m_core;
     uint64_t linear = 0;
     const uint64_t room = fetch_room(linear);
-    const std::byte* host = resolve(core, linear, Access::execute, fetch_rule(), nullptr);
+    const Resolved found = try_resolve(core, linear, Access::execute, fetch_rule());
+    if (found.faulted()) [[unlikely]] {
+        leave_with_fault(core, page_fault(core, linear, found.error_code));
+        return {nullptr, 0};
+    }
+    const std::byte* host = found.host;
     const uint32_t key = (core.code_mode & k_block_key_bits) | extra_key;
     if (host == nullptr) {
         return fetch_slowly(key, linear, room);
@@ -262,7 +271,9 @@ void InterpVcpu::run_next_block() {
         return;
     }
     const Entry entry = find_code(0);
-    enter(entry.ops, entry.op_count);
+    if (entry.ops != nullptr) {
+        enter(entry.ops, entry.op_count);
+    }
 }
 
 // A single instruction, after which something is looked at: single-step, an interrupt shadow, RF, breakpoints.
@@ -277,12 +288,17 @@ void InterpVcpu::run_one() {
         check_code_breakpoints(core, linear);
     }
     const Entry entry = find_code(k_single_op);
+    if (entry.ops == nullptr) {
+        return;
+    }
     core.shadow_sti = core.shadow_movss = false;  // they cover this instruction, which may begin new ones
     core.step_lost = false;
     core.requests.fetch_or(k_request_step);
     const uint64_t behind = core.rip + entry.ops->length;
     enter(entry.ops, entry.op_count);
-    core.requests.fetch_and(~uint32_t{k_request_step});
+    if ((core.requests.fetch_and(~uint32_t{k_request_step}) & k_request_fault) != 0) {
+        return;
+    }
     const bool steps = trap && !core.step_lost && (!only_branches || core.rip != behind);
     core.pending_debug |= steps ? k_dr6_single_step : 0;
     if (resumed) {

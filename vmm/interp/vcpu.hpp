@@ -79,7 +79,7 @@ class InterpVcpu final : public Vcpu {
     void enter(const Op* ops, unsigned op_count);
     void run_next_block();
 
-    // Where execution goes on at Core::rip; throws the faults of the fetch.
+    // Where execution goes on at Core::rip. No ops: leave_with_fault() was called; other faults of the fetch are thrown.
     struct Entry {
         const Op* ops;
         unsigned op_count;
