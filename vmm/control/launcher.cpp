@@ -312,7 +312,8 @@ Result<ControlClient> attach(const Bundle& bundle, const std::string& program, s
     const auto deadline = std::chrono::steady_clock::now() + timeout;
     while (true) {
         Result<ControlClient> client = ControlClient::connect(*path, program, timeout);
-        const bool starting = !client && client.error().kind == ErrorKind::not_found && bundle.running();
+        const bool not_yet = !client && (client.error().kind == ErrorKind::not_found || client.error().kind == ErrorKind::cancelled);
+        const bool starting = not_yet && bundle.running();
         if (!starting || std::chrono::steady_clock::now() > deadline) {
             return client;
         }

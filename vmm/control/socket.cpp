@@ -49,6 +49,9 @@ Result<Fd> connect_unix(const std::filesystem::path& path) {
         if (errno == ENOENT || errno == ECONNREFUSED) {
             return fail(ErrorKind::not_found, "Nobody listens on '{}'.", path.string());
         }
+        if (errno == EAGAIN) {  // its backlog is full: it has not come round to answering yet
+            return fail(ErrorKind::cancelled, "Whoever listens on '{}' is too busy to answer; try again.", path.string());
+        }
         return fail_errno(errno, fmt::format("Cannot connect to '{}'", path.string()));
     }
     return fd;
@@ -60,7 +63,7 @@ Result<Fd> listen_unix(const std::filesystem::path& path) {
         return tl::unexpected<Error>(address.error());
     }
     const auto other = connect_unix(path);
-    if (other) {
+    if (other || other.error().kind == ErrorKind::cancelled) {
         return fail(ErrorKind::in_use, "Another worker listens on '{}' already.", path.string());
     }
     if (other.error().kind == ErrorKind::not_found) {

@@ -251,6 +251,16 @@ TEST(Socket, one_left_by_a_dead_worker_is_replaced) {
     { const auto dead = listen_unix(folder / "s").value(); }
     ASSERT_TRUE(std::filesystem::exists(folder / "s"));
     EXPECT_TRUE(listen_unix(folder / "s"));
+    // One that does not answer is busy, not broken: whoever starts a machine goes on asking.
+    const Fd busy = listen_unix(folder / "busy").value();
+    std::vector<Fd> waiting;
+    Result<Fd> next = connect_unix(folder / "busy");
+    for (; next && waiting.size() < 1000; next = connect_unix(folder / "busy")) {
+        waiting.push_back(std::move(*next));
+    }
+    ASSERT_FALSE(next);
+    EXPECT_EQ(next.error().kind, ErrorKind::cancelled) << next.error().message;
+    EXPECT_EQ(listen_unix(folder / "busy").error().kind, ErrorKind::in_use);
     EXPECT_EQ(listen_unix(folder / std::string(120, 'x')).error().kind, ErrorKind::invalid_input);
 }
 
