@@ -7,6 +7,7 @@
 
 #include "ui/library/library_window.hpp"
 #include "ui/widgets/bare_desktop.hpp"
+#include "ui/widgets/theme.hpp"
 #include "ui/widgets/ui_dump.hpp"
 
 int main(int argc, char** argv) {
@@ -26,6 +27,7 @@ int main(int argc, char** argv) {
                                  QApplication::translate("main", "CD image, disk or kernel for a new machine"),
                                  QStringLiteral("[file]"));
     parser.process(application);
+    skep::ui::apply_theme(skep::ui::saved_theme());
     skep::ui::LibraryWindow window;
     if (skep::ui::BareDesktop::needed()) {
         new skep::ui::BareDesktop(&application);

@@ -36,6 +36,8 @@ class ConsoleView : public QWidget {
     void fill_menu(QMenu* menu);
     // Types `stty cols N rows M` for a guest that cannot know the size of a serial terminal.
     void send_terminal_size();
+    // Text size and colours, as the settings say now.
+    void read_preferences();
 
   signals:
     void link_lost();
@@ -43,7 +45,6 @@ class ConsoleView : public QWidget {
 
   private:
     void save_log();
-    void read_preferences();
     QAction* add_command(QMenu* menu, const QString& name, const QString& text, const QString& keys,
                          TerminalCommand command);
 

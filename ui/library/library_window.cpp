@@ -31,6 +31,7 @@
 #include "ui/settings/preferences_dialog.hpp"
 #include "ui/widgets/dialogs.hpp"
 #include "ui/widgets/message_bar.hpp"
+#include "ui/widgets/theme.hpp"
 
 namespace skep::ui {
 
@@ -57,6 +58,7 @@ LibraryWindow::LibraryWindow(std::filesystem::path root, QWidget* parent)
     connect(&m_model, &VmListModel::session_removed, this, &LibraryWindow::remove_page);
     connect(&m_model, &VmListModel::scanned, this, &LibraryWindow::update_empty_state);
     connect(&m_jobs, &JobList::changed, this, &LibraryWindow::show_jobs);
+    setMinimumSize(720, 420);  // the page's buttons fit
     resize(980, 640);
     restoreGeometry(QSettings().value(QStringLiteral("window/geometry")).toByteArray());
     show_jobs();
@@ -203,6 +205,12 @@ void LibraryWindow::build_menus() {
     add(file, QStringLiteral("menuPreferences"), tr("&Preferences…"), {}, [this] {
         auto* dialog = new PreferencesDialog(this);
         dialog->setAttribute(Qt::WA_DeleteOnClose);
+        connect(dialog, &QDialog::accepted, this, [this] {
+            apply_theme(saved_theme());
+            for (const auto& [session, page] : m_pages) {
+                page->read_preferences();
+            }
+        });
         dialog->open();
     });
     file->addSeparator();

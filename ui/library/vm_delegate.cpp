@@ -6,6 +6,7 @@
 #include <QPainter>
 
 #include "ui/model/vm_list_model.hpp"
+#include "ui/widgets/media_icon.hpp"
 
 namespace skep::ui {
 
@@ -14,24 +15,24 @@ namespace {
 constexpr int k_margin = 8;
 constexpr int k_sign = 20;
 
-QStyle::StandardPixmap sign_of(VmState state) {
+QIcon sign_of(VmState state, const QStyle& style) {
     switch (state) {
         case VmState::starting:
         case VmState::running:
-            return QStyle::SP_MediaPlay;
+            return media_icon(MediaSign::start);
         case VmState::paused:
-            return QStyle::SP_MediaPause;
+            return media_icon(MediaSign::pause);
         case VmState::no_space:
         case VmState::broken:
-            return QStyle::SP_MessageBoxWarning;
+            return style.standardIcon(QStyle::SP_MessageBoxWarning);
         case VmState::failed:
         case VmState::refused:
         case VmState::crashed:
-            return QStyle::SP_MessageBoxCritical;
+            return style.standardIcon(QStyle::SP_MessageBoxCritical);
         case VmState::off:
             break;
     }
-    return QStyle::SP_ComputerIcon;
+    return style.standardIcon(QStyle::SP_ComputerIcon);
 }
 
 }  // namespace
@@ -48,7 +49,9 @@ void VmDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, co
     faint.setAlphaF(0.75F);
     const auto state = static_cast<VmState>(index.data(VmListModel::state_role).toInt());
     QRect area = option.rect.adjusted(k_margin, k_margin / 2, -k_margin, -k_margin / 2);
-    style->standardIcon(sign_of(state)).paint(painter, QRect(area.left(), area.top(), k_sign, k_sign));
+    sign_of(state, *style)
+        .paint(painter, QRect(area.left(), area.top(), k_sign, k_sign), Qt::AlignCenter,
+               selected ? QIcon::Selected : QIcon::Normal);
     area.setLeft(area.left() + k_sign + k_margin);
     QFont bold = option.font;
     bold.setBold(true);

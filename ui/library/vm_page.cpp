@@ -22,6 +22,7 @@
 #include "ui/model/vm_session.hpp"
 #include "ui/settings/settings_dialog.hpp"
 #include "ui/widgets/dialogs.hpp"
+#include "ui/widgets/media_icon.hpp"
 #include "vmm/control/host_check.hpp"
 #include "vmm/spec/spec_yaml.hpp"
 
@@ -125,7 +126,7 @@ void VmPage::build_toolbar() {
 void VmPage::add_power_actions() {
     m_start = add_action(QStringLiteral("actionStart"), tr("&Start"), tr("Turn the machine on"),
                          QKeySequence(tr("Ctrl+Shift+R")));
-    m_start->setIcon(style()->standardIcon(QStyle::SP_MediaPlay));
+    m_start->setIcon(media_icon(MediaSign::start));
     connect(m_start, &QAction::triggered, m_session, &VmSession::start);
     m_toolbar->addAction(m_start);
     auto* shut_down = add_action(QStringLiteral("actionShutDown"), tr("Shut &down (asks the guest; nothing is lost)"),
@@ -145,14 +146,14 @@ void VmPage::add_power_actions() {
     m_stop->setText(tr("Stop"));
     m_stop->setAccessibleName(tr("Stop the machine"));
     m_stop->setToolTip(tr("Shut down, force off or reset the machine"));
-    m_stop->setIcon(style()->standardIcon(QStyle::SP_MediaStop));
+    m_stop->setIcon(media_icon(MediaSign::stop));
     m_stop->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
     m_stop->setPopupMode(QToolButton::InstantPopup);
     m_stop->setMenu(menu);
     m_toolbar->addWidget(m_stop);
     m_pause = add_action(QStringLiteral("actionPause"), tr("&Pause"), tr("Stop the guest's time, and let it go on"),
                          QKeySequence(tr("Ctrl+Shift+P")));
-    m_pause->setIcon(style()->standardIcon(QStyle::SP_MediaPause));
+    m_pause->setIcon(media_icon(MediaSign::pause));
     connect(m_pause, &QAction::triggered, this, [this] {
         if (m_session->state() == VmState::paused) {
             m_session->resume();
@@ -231,7 +232,11 @@ void VmPage::update_page() {
     m_badge->setText(state_text(state));
     m_start->setEnabled(!active && state != VmState::broken);
     m_stop->setEnabled(active);
+    for (QAction* action : m_stop->menu()->actions()) {
+        action->setEnabled(active);
+    }
     m_pause->setEnabled(state == VmState::running || state == VmState::paused);
+    m_pause->setIcon(media_icon(state == VmState::paused ? MediaSign::start : MediaSign::pause));
     m_pause->setText(state == VmState::paused ? tr("&Resume") : tr("&Pause"));
     m_settings->setEnabled(m_session->spec().has_value());
     m_cd->setEnabled(m_session->spec().has_value());
@@ -301,6 +306,12 @@ void VmPage::insert_and_reset() {
     if (!file.isEmpty() && m_session->spec() && !m_session->spec()->cds.empty()) {
         m_session->insert(to_qstring(m_session->spec()->cds.front().id), file);
         m_session->reset_machine();
+    }
+}
+
+void VmPage::read_preferences() {
+    for (ConsoleView* view : m_consoles) {
+        view->read_preferences();
     }
 }
 

@@ -40,6 +40,7 @@ class VmPage : public QWidget {
     void edit_settings();
     // Start, pause, stop and settings: for a window's menu.
     void fill_machine_menu(QMenu* menu);
+    void read_preferences();
 
   signals:
     void delete_requested();

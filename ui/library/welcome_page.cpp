@@ -37,18 +37,17 @@ WelcomePage::WelcomePage(QWidget* parent)
     }
     auto* layout = new QVBoxLayout(this);
     layout->addStretch(2);
-    for (QWidget* widget : {static_cast<QWidget*>(picture), static_cast<QWidget*>(m_title), static_cast<QWidget*>(m_text)}) {
-        layout->addWidget(widget, 0, Qt::AlignHCenter);
-    }
+    layout->addWidget(picture, 0, Qt::AlignHCenter);
+    layout->addWidget(m_title, 0, Qt::AlignHCenter);
+    layout->addWidget(m_text);  // the whole width: an aligned label would not be given a second line
     layout->addSpacing(12);
     layout->addWidget(create, 0, Qt::AlignHCenter);
     layout->addSpacing(12);
     layout->addWidget(m_try, 0, Qt::AlignHCenter);
-    layout->addWidget(hint, 0, Qt::AlignHCenter);
+    layout->addWidget(hint);
     for (QLabel* label : {m_text, hint}) {
         label->setAlignment(Qt::AlignHCenter);
         label->setWordWrap(true);
-        label->setMinimumWidth(360);
     }
     layout->addStretch(3);
     connect(create, &QPushButton::clicked, this, &WelcomePage::new_requested);

@@ -169,7 +169,9 @@ void VmSession::learn_end() {
     const QString message = to_qstring(worker.explanation);
     const int code = worker.exit_code.value_or(0);
     if (worker.life == WorkerLife::crashed) {
-        set_state(VmState::crashed, message);
+        if (reaped || m_state != VmState::crashed) {  // what its parent has learned is not forgotten again
+            set_state(VmState::crashed, message);
+        }
     } else if (worker.life == WorkerLife::ended && code >= static_cast<int>(ExitCode::triple_fault)) {
         set_state(VmState::failed, message);
     } else {

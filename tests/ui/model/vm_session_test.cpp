@@ -110,6 +110,21 @@ TEST_F(SessionTest, another_window_attaches_within_a_second_and_guests_go_on) {
     EXPECT_TRUE(is(second.session(0), VmState::crashed)) << "also for a worker that this process did not start";
 }
 
+TEST_F(SessionTest, signal_that_killed_a_worker_is_not_forgotten_by_later_looks) {
+    const Bundle bundle = make_machine("one");
+    VmListModel model(m_root);
+    ASSERT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
+    VmSession* session = model.session(0);
+    session->start();
+    ASSERT_TRUE(is(session, VmState::running));
+    kill(worker_state(bundle).pid, SIGKILL);
+    const QString killed = QStringLiteral("Its process was killed (signal 9");
+    ASSERT_TRUE(wait_for([&] { return session->reason().startsWith(killed); })) << session->reason().toStdString();
+    session->poll();
+    session->poll();
+    EXPECT_TRUE(session->reason().startsWith(killed)) << session->reason().toStdString();
+}
+
 TEST_F(SessionTest, worker_that_refuses_is_told_with_its_sentence) {
     make_machine("one", "refuse to start");
     VmListModel model(m_root);
