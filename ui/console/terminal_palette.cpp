@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 namespace skep::ui {
@@ -18,7 +19,34 @@ int cube_level(int step) {
     return step == 0 ? 0 : 55 + 40 * step;
 }
 
+constexpr double k_least_contrast = 3.0;
+
+double linear(double channel) {
+    return channel <= 0.03928 ? channel / 12.92 : std::pow((channel + 0.055) / 1.055, 2.4);
+}
+
+double luminance(const QColor& color) {
+    return 0.2126 * linear(color.redF()) + 0.7152 * linear(color.greenF()) + 0.0722 * linear(color.blueF());
+}
+
+// As much of the plain text's colour as it takes.
+QColor readable(const QColor& color, const QColor& text, const QColor& background) {
+    constexpr int k_steps = 10;
+    QColor mixed = color;
+    for (int step = 1; step <= k_steps && contrast(mixed, background) < k_least_contrast; ++step) {
+        const auto mix = [step](int from, int to) { return from + (to - from) * step / k_steps; };
+        mixed = QColor(mix(color.red(), text.red()), mix(color.green(), text.green()), mix(color.blue(), text.blue()));
+    }
+    return mixed;
+}
+
 }  // namespace
+
+double contrast(const QColor& one, const QColor& other) {
+    const double first = luminance(one);
+    const double second = luminance(other);
+    return (std::max(first, second) + 0.05) / (std::min(first, second) + 0.05);
+}
 
 TerminalPalette::TerminalPalette(const QPalette& desktop, TerminalScheme scheme)
     : m_foreground(desktop.color(QPalette::Text)),
@@ -31,6 +59,9 @@ TerminalPalette::TerminalPalette(const QPalette& desktop, TerminalScheme scheme)
     } else if (scheme == TerminalScheme::light) {
         m_foreground = QColor::fromRgb(k_ansi[0]);
         m_background = QColor::fromRgb(k_ansi[15]);
+    }
+    for (size_t i = 0; i < m_readable.size(); ++i) {
+        m_readable[i] = readable(QColor::fromRgb(k_ansi[i]), m_foreground, m_background);
     }
 }
 
@@ -59,6 +90,11 @@ TerminalPalette::Pair TerminalPalette::colors(const TerminalStyle& style, bool s
         return {color.red, color.green, color.blue};
     };
     Pair pair{resolve(style.foreground, m_foreground, style.bold), resolve(style.background, m_background, false)};
+    const TerminalColor& wanted = style.foreground;
+    if (wanted.kind == TerminalColor::Kind::indexed && wanted.red < 16 &&
+        style.background.kind == TerminalColor::Kind::standard) {
+        pair.foreground = m_readable[wanted.red < 8 && style.bold ? wanted.red + 8U : wanted.red];
+    }
     if (style.reverse != screen_reversed) {
         std::swap(pair.foreground, pair.background);
     }

@@ -5,6 +5,7 @@
 
 #include <QColor>
 #include <QPalette>
+#include <array>
 
 #include "ui/console/terminal_cell.hpp"
 
@@ -20,7 +21,8 @@ class TerminalPalette {
         QColor foreground;
         QColor background;
     };
-    // With reverse video and "bold is bright" applied.
+    // With reverse video and "bold is bright" applied. The sixteen ANSI colours stay readable on the terminal's own
+    // background (white text on a white one would be none); a background or true colour of the guest's is kept.
     [[nodiscard]] Pair colors(const TerminalStyle& style, bool screen_reversed) const;
     [[nodiscard]] QColor indexed(int index) const;
     [[nodiscard]] QColor background() const { return m_background; }
@@ -33,6 +35,10 @@ class TerminalPalette {
     QColor m_background;
     QColor m_selection;
     QColor m_selected_text;
+    std::array<QColor, 16> m_readable;
 };
+
+// Contrast ratio of WCAG 2.1 (1 to 21).
+[[nodiscard]] double contrast(const QColor& one, const QColor& other);
 
 }  // namespace skep::ui
