@@ -24,8 +24,8 @@ bool may_leave_flags(const ZydisDecodedInstruction& instruction, const ZydisDeco
 }
 
 // Does the processor write the flags that the manual calls undefined? AMD's leave most of them as they were; then what is
-// left must be the guest's, not what the host had there. After a multiplication or division no program asks for them, so
-// these two frequent ones are spared the trouble.
+// left must be the guest's, not what the host had there. After a multiplication no program asks for them, so that frequent
+// one is spared the trouble.
 bool writes_undefined_flags(ZydisMnemonic mnemonic) {
     switch (mnemonic) {
         case ZYDIS_MNEMONIC_AND:
@@ -38,9 +38,7 @@ bool writes_undefined_flags(ZydisMnemonic mnemonic) {
         case ZYDIS_MNEMONIC_ROL:
         case ZYDIS_MNEMONIC_ROR:
         case ZYDIS_MNEMONIC_MUL:
-        case ZYDIS_MNEMONIC_IMUL:
-        case ZYDIS_MNEMONIC_DIV:
-        case ZYDIS_MNEMONIC_IDIV: return true;
+        case ZYDIS_MNEMONIC_IMUL: return true;
         default: return false;
     }
 }
@@ -51,6 +49,9 @@ FlagUse flag_use(const ZydisDecodedInstruction& instruction, const ZydisDecodedO
     FlagUse use;
     if (instruction.cpu_flags == nullptr) {
         return use;
+    }
+    if (instruction.mnemonic == ZYDIS_MNEMONIC_DIV || instruction.mnemonic == ZYDIS_MNEMONIC_IDIV) {
+        return use;  // undefined, all of them: they stay what they were, as the interpreter has it
     }
     const ZydisAccessedFlags& flags = *instruction.cpu_flags;
     use.reads = static_cast<uint16_t>(flags.tested & k_all_flags);

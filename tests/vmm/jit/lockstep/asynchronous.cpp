@@ -17,19 +17,30 @@ namespace {
 
 struct Interrupt {
     Record record;
-    uint64_t log_next;  // when it came
+    // When it came: how far the log was, how many accesses to devices (and interrupts) there had been.
+    uint64_t log_next;
+    size_t accesses;
 };
 
 std::vector<Interrupt> interrupts_of(const Machine& machine) {
     Control control;
     std::memcpy(&control, machine.ram().data() + k_control, sizeof control);
     const uint64_t end = std::min(control.log_next - k_supervisor_window, k_log_end);
+    std::vector<size_t> places;
+    const std::vector<IoEvent>& events = machine.io().events();
+    for (size_t i = 0; i < events.size(); ++i) {
+        if (events[i].kind == IoEvent::Kind::interrupt) {
+            places.push_back(i);
+        }
+    }
     std::vector<Interrupt> found;
     for (uint64_t at = k_log; at + sizeof(Record) <= end; at += sizeof(Record)) {
         Record record;
         std::memcpy(&record, machine.ram().data() + at, sizeof record);
-        if (record.vector >= k_vector_irq && record.vector < k_vector_irq_end) {
-            found.push_back({record, at + k_supervisor_window});
+        // an INT n of the program looks alike, but no interrupt was acknowledged for it
+        const bool is_interrupt = record.vector >= k_vector_irq && record.vector < k_vector_irq_end;
+        if (is_interrupt && found.size() < places.size() && events[places[found.size()]].value == record.vector) {
+            found.push_back({record, at + k_supervisor_window, places[found.size()]});
         }
     }
     return found;
@@ -38,9 +49,13 @@ std::vector<Interrupt> interrupts_of(const Machine& machine) {
 // Interrupts come where the log says. The processor looks after each instruction because one is always "perhaps" there.
 class ReplayIo final : public LockstepIo {
   public:
-    void begin(std::vector<Interrupt> interrupts) {
+    // The first `skips` boundaries that look right for interrupt number `at` are passed over: in a loop that changes only
+    // memory the registers do not tell which turn it was.
+    void begin(std::vector<Interrupt> interrupts, size_t at = 0, unsigned skips = 0) {
         m_interrupts = std::move(interrupts);
         m_next = 0;
+        m_skip_at = at;
+        m_skips = skips;
     }
     bool interrupt_pending() override {
         const interp::Core& core = static_cast<interp::InterpVcpu*>(vcpu)->core();
@@ -48,7 +63,10 @@ class ReplayIo final : public LockstepIo {
             return false;
         }
         if (is_here(core, m_interrupts[m_next])) {
-            return true;
+            if (m_next != m_skip_at || m_skips == 0) {
+                return true;
+            }
+            --m_skips;
         }
         if (core.activity == Activity::running) {
             vcpu->kick(KickReason::interrupt);
@@ -77,7 +95,7 @@ class ReplayIo final : public LockstepIo {
         // The same registers may come again in a later round or behind another event.
         Control control;
         std::memcpy(&control, core.memory->ram().data() + k_control, sizeof control);
-        if (control.log_next != interrupt.log_next || control.round != record.round) {
+        if (control.log_next != interrupt.log_next || control.round != record.round || events().size() != interrupt.accesses) {
             return false;
         }
         unsigned at = 0;
@@ -89,7 +107,8 @@ class ReplayIo final : public LockstepIo {
         return true;
     }
     std::vector<Interrupt> m_interrupts;
-    size_t m_next = 0;
+    size_t m_next = 0, m_skip_at = 0;
+    unsigned m_skips = 0;
 };
 
 // A watched data address that nothing touches: the interpreter goes step by step.
@@ -152,15 +171,26 @@ std::string AsynchronousLockstep::run_case(const Case& one, const Assembled& cod
     m_running.fetch_add(1);
     const Ending ending = m_machine->run();
     m_running.fetch_add(1);
-    std::vector<Interrupt> interrupts = interrupts_of(*m_machine);
+    const std::vector<Interrupt> interrupts = interrupts_of(*m_machine);
     m_taken += interrupts.size();
-    static_cast<ReplayIo&>(m_replayed->io()).begin(std::move(interrupts));
     const CpuState start = calm.start;
     calm.start = stepping(start);
-    m_replayed->load(calm, code);
-    const Ending replayed = m_replayed->run();
-    m_replayed->forget_breakpoints(start);
-    std::string difference = compare(*m_replayed, replayed, *m_machine, ending);
+    const auto replay = [&](size_t skip_at, unsigned skips) {
+        static_cast<ReplayIo&>(m_replayed->io()).begin(interrupts, skip_at, skips);
+        m_replayed->load(calm, code);
+        const Ending replayed = m_replayed->run();
+        m_replayed->forget_breakpoints(start);
+        return compare(*m_replayed, replayed, *m_machine, ending);
+    };
+    const std::string difference = replay(0, 0);
+    constexpr unsigned k_most_skips = 4;
+    for (size_t at = 0; !difference.empty() && at < interrupts.size(); ++at) {
+        for (unsigned skips = 1; skips <= k_most_skips; ++skips) {
+            if (replay(at, skips).empty()) {
+                return {};
+            }
+        }
+    }
     return difference.empty() || depends_on_steps(one, code) ? std::string() : difference;
 }
 
