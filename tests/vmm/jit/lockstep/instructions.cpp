@@ -8,7 +8,7 @@
 namespace skep::lockstep {
 namespace {
 
-constexpr uint32_t k_ax = 1, k_cx = 2, k_dx = 4;
+constexpr uint32_t k_ax = 1, k_dx = 4;
 constexpr uint64_t k_page = 4096;
 
 unsigned pick(Random& random, uint32_t mask) {

@@ -10,7 +10,6 @@
 namespace skep::lockstep {
 namespace {
 
-constexpr uint32_t k_ax = 1;
 constexpr uint8_t k_jmp = 0xeb, k_call = 0xe8, k_jnz = 0x75;
 
 }  // namespace
