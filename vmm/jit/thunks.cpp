@@ -121,6 +121,7 @@ class ThunkMaker {
         load_registers();
         a.ret();
         a.bind(leaves);
+        put_units_to_sleep();  // one may have been woken before the other refused
         a.add(rsp, 8);  // nobody goes on there
         a.jmp(leave_stored);
     }

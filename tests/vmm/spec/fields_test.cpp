@@ -84,7 +84,7 @@ TEST(Fields, bad_value_is_refused_with_a_sentence_and_changes_nothing) {
     EXPECT_EQ(message("memory", "much"), "Memory must be a size such as 512M or 2G, not 'much'.");
     EXPECT_EQ(message("cpus", "0"), "Processors must be between 1 and 32, not 0.");
     EXPECT_EQ(message("cpus", "two"), "Processors must be a whole number between 1 and 32, not 'two'.");
-    EXPECT_EQ(message("cpu.backend", "qemu"), "Processor back end must be auto, kvm or interp, not 'qemu'.");
+    EXPECT_EQ(message("cpu.backend", "qemu"), "Processor back end must be auto, kvm, interp or jit, not 'qemu'.");
     EXPECT_EQ(message("rng", "maybe"), "Entropy device must be true or false, not 'maybe'.");
     EXPECT_EQ(message("name", ""), "Name must not be empty.");
     EXPECT_EQ(message("append", "a\nb"), "Kernel command line must be one line without control characters.");
