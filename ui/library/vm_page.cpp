@@ -2,6 +2,7 @@
 // VmPage: everything it does goes through the session; here are only buttons and their risks.
 #include "ui/library/vm_page.hpp"
 
+#include <QApplication>
 #include <QAction>
 #include <QDesktopServices>
 #include <QLabel>
@@ -247,7 +248,12 @@ void VmPage::update_page() {
                           ? tr("This machine cannot be started")
                           : tr("“%1” is off: Start turns it on").arg(m_session->name()));
     }
+    const QWidget* focus = QApplication::focusWidget();
+    const bool answering = focus != nullptr && m_bars->isAncestorOf(focus);
     m_bars->refresh();
+    if (answering && !focus->isVisible()) {
+        focus_work();  // the trouble is over; the keys go to the guest again
+    }
 }
 
 void VmPage::confirm_power_off() {
