@@ -42,10 +42,13 @@ CodeCache::~CodeCache() {
 void CodeCache::commit(size_t bytes) { m_used = std::min<size_t>(align_up(m_used + bytes, 16), m_bytes); }
 
 void CodeCache::patch_jump(uint64_t at, uint64_t target) {
-    std::byte* place = m_write + (at - m_execute);
+    m_write[at - m_execute] = std::byte{0xe9};
+    patch_target(at, target);
+}
+
+void CodeCache::patch_target(uint64_t at, uint64_t target) {
     const auto distance = static_cast<uint32_t>(target - (at + 5));
-    place[0] = std::byte{0xe9};
-    std::memcpy(place + 1, &distance, sizeof distance);
+    std::memcpy(m_write + (at - m_execute) + 1, &distance, sizeof distance);
 }
 
 }  // namespace skep::jit

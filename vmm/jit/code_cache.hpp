@@ -34,6 +34,8 @@ class CodeCache {
 
     // Turns the five bytes at `at` (executable address) into JMP rel32 to `target` (also in the cache).
     void patch_jump(uint64_t at, uint64_t target);
+    // Turns the JMP or CALL rel32 at `at` to `target`.
+    void patch_target(uint64_t at, uint64_t target);
 
   private:
     CodeCache(Fd fd, size_t bytes, void* write, void* execute);

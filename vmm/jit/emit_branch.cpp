@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Near JMP, Jcc, CALL, RET (SDM 2) and every other way from block to block.
 #include "vmm/jit/emitter.hpp"
+#include "vmm/jit/return_stacks.hpp"
 
 namespace skep::jit {
 namespace {
@@ -17,6 +18,7 @@ constexpr unsigned k_jump_target_shift = 4;
 static_assert(sizeof(JumpTarget) == 1U << k_jump_target_shift && k_jump_targets == 1U << 16);
 
 bool fits_int32(int64_t value) { return value == static_cast<int32_t>(value); }
+bool is_on_page(int64_t offset) { return offset >= 0 && offset < k_page; }
 
 x86asm::CondCode condition_of(const GuestInstruction& one) {
     constexpr x86asm::CondCode k_codes[16] = {
@@ -52,16 +54,18 @@ bool emit_jump(Emitter& e, InstId) {
     if (!target_to_rcx(e)) {
         return false;
     }
-    e.leave_to_rcx(0);
+    e.leave_to_rcx();
     return true;
 }
 
+// The access comes first, then what cannot fail.
 void push_return_address(Emitter& e) {
     e.a.lea(rcx, x86asm::ptr(k_guest_rsp, -8));
     const x86asm::Mem to = e.access_address(8, Emitter::AccessKind::write);
     e.load_page_address(rax, e.one().end());
     e.a.mov(to, rax);
     e.a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, -8));
+    e.push_return_frame();
 }
 
 bool emit_call_direct(Emitter& e) {
@@ -71,7 +75,7 @@ bool emit_call_direct(Emitter& e) {
     }
     e.clobber_flags();
     push_return_address(e);
-    e.leave_direct(target);
+    e.call_direct(target);
     return true;
 }
 
@@ -90,7 +94,8 @@ bool emit_call(Emitter& e, InstId) {
     push_return_address(e);
     e.a.mov(rcx, e.slot(&runtime.spare));
     e.a.mov(e.slot(&runtime.page_base), rcx);
-    e.a.jmp(e.slot(&runtime.spare2));
+    e.a.call(e.slot(&runtime.spare2));
+    e.bind_return_point();
     return true;
 }
 
@@ -103,7 +108,10 @@ bool emit_return(Emitter& e, InstId) {
     e.clobber_flags();
     e.a.mov(rcx, k_guest_rsp);
     e.a.mov(rcx, e.access_address(8, Emitter::AccessKind::read));
-    e.leave_to_rcx(8 + count);
+    e.a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, 8 + count));
+    e.a.cmp(rcx, x86asm::ptr(x86asm::rsp, offsetof(ReturnFrame, rip)));
+    e.a.jne(asmjit::imm(e.thunks().find_return));
+    e.a.ret();
     return true;
 }
 
@@ -138,16 +146,11 @@ void Emitter::look_up_rcx() {
     a.and_(rcx, -static_cast<int32_t>(k_page));
 }
 
-void Emitter::leave_to_rcx(int stack_change) {
+void Emitter::leave_to_rcx() {
     look_up_rcx();
     a.mov(slot(&runtime().page_base), rcx);
-    if (stack_change != 0) {
-        a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, stack_change));
-    }
     a.jmp(jump_target_code());
 }
-
-void Emitter::leave_direct(int64_t offset) { emit_way_out(offset, ExitKind::none); }
 
 // --- ways out of the region ------------------------------------------------------------------------------------------------
 asmjit::Label Emitter::way_out(int64_t offset, ExitKind kind) {
@@ -158,14 +161,22 @@ asmjit::Label Emitter::way_out(int64_t offset, ExitKind kind) {
 
 // The flags are in memory. ExitKind::none: to the code there, if it is known.
 void Emitter::emit_way_out(int64_t offset, ExitKind kind) {
-    if (kind == ExitKind::none && offset >= 0 && offset < k_page) {
-        const asmjit::Label unknown = a.newLabel();
-        m_output->links.push_back({static_cast<uint32_t>(a.offset()), static_cast<uint16_t>(offset)});
-        a.long_().jmp(unknown);
-        a.bind(unknown);
+    if (kind != ExitKind::none) {
+        load_page_address(rcx, offset);
+        a.jmp(asmjit::imm(m_places.thunks.leave));
+        return;
     }
-    load_page_address(rcx, offset);
-    a.jmp(asmjit::imm(kind == ExitKind::none ? m_places.thunks.look_up : m_places.thunks.leave));
+    const FarPath unknown{a.newLabel(), {}, offset, is_on_page(offset) ? nullptr : new_jump_site()};
+    m_far_paths.push_back(unknown);
+    if (is_on_page(offset)) {
+        m_output->links.push_back({static_cast<uint32_t>(a.offset()), static_cast<uint16_t>(offset)});
+        a.long_().jmp(unknown.label);
+    } else if (unknown.site == nullptr) {
+        a.jmp(unknown.label);
+    } else {
+        check_jump_site(*unknown.site, unknown.label);
+        a.jmp(slot(&unknown.site->code));
+    }
 }
 
 void Emitter::emit_ways_out() {

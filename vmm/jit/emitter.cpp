@@ -31,6 +31,8 @@ void Emitter::start(asmjit::CodeHolder& code, GuestRegion& guest) {
     m_slow_paths.clear();
     m_wake_paths.clear();
     m_ways_out.clear();
+    m_far_paths.clear();
+    m_full_paths.clear();
     m_entry_flags.assign(guest.blocks.size(), std::nullopt);
     m_bound.assign(guest.blocks.size(), false);
     for (size_t i = 0; i < guest.blocks.size(); ++i) {
@@ -55,6 +57,7 @@ Emitter::Outcome Emitter::emit(asmjit::CodeHolder& code, GuestRegion& guest, std
     emit_wake_paths();
     emit_slow_paths();
     emit_ways_out();
+    emit_call_paths();
     code.detach(&a);
     code.setErrorHandler(nullptr);
     return errors.failed ? Outcome::failed : m_again ? Outcome::again : Outcome::done;
@@ -162,7 +165,8 @@ void Emitter::emit_block_end(unsigned index) {
     switch (block.end) {
         case BlockEnd::jump: go_to(block.taken, target_of(last), index); break;
         case BlockEnd::conditional: emit_conditional(block, index, last); break;
-        case BlockEnd::falls_through: go_to(block.next, last.end(), index); break;
+        case BlockEnd::falls_through:
+        case BlockEnd::calls: go_to(block.next, last.end(), index); break;
         case BlockEnd::leaves:
             if (m_fell_back) {
                 go_to(k_outside, last.end(), index);

@@ -48,6 +48,10 @@ struct Thunks {
     uint64_t wake_vectors = 0;  // call: clobbers rax and flags
     uint64_t wake_x87 = 0;      // the same
     uint64_t look_up = 0;    // jump with rcx = RIP: to the code there
+    uint64_t look_up_site = 0;       // the same with eax = JumpSite, which learns it
+    uint64_t find_return = 0;        // jump with rcx = RIP: to the return point for it, or to the code there
+    uint64_t return_to_nothing = 0;  // what the ends of the return stacks hold
+    uint64_t stale_return = 0;       // jump at a return point whose code was dropped
     uint64_t leave = 0;      // jump with rcx = RIP: to the run loop
 };
 
@@ -60,13 +64,14 @@ struct Places {
 
 class Emitter {
   public:
-    // A direct jump to another offset of the same page: five bytes at code offset `at` that may be patched.
+    // A direct JMP or CALL (rel32) to another offset of the same page, at code offset `at`.
     struct Link {
         uint32_t at = 0;
         uint16_t target = 0;
     };
     struct Output {
         std::vector<Link> links;
+        std::vector<uint32_t> returns;  // code offsets of return points
         uint32_t stale_exit = 0;  // code offset
         unsigned fallbacks = 0;
     };
@@ -128,9 +133,9 @@ class Emitter {
     void load_flags();
 
     // Ways out of the region, for instructions that end it (emit_branch.cpp).
-    // To the code at RIP = rcx, if it is known here, with RSP moved by so many bytes; otherwise the whole instruction is
-    // the interpreter's. The flags must have been clobbered.
-    void leave_to_rcx(int stack_change);
+    // To the code at RIP = rcx, if it is known here; otherwise the whole instruction is the interpreter's. The flags must
+    // have been clobbered.
+    void leave_to_rcx();
     // The first half of that: rax then leads to the code's address (jump_target_code()), rcx is the page's address.
     void look_up_rcx();
     [[nodiscard]] x86asm::Mem jump_target_code() const;
@@ -140,8 +145,12 @@ class Emitter {
     [[nodiscard]] const Thunks& thunks() const { return m_places.thunks; }
     // The linear address `offset` bytes from the start of the page.
     void load_page_address(const x86asm::Gp& to, int64_t offset);
-    // To a direct target, `offset` bytes from the start of the page. Nothing follows.
-    void leave_direct(int64_t offset);
+    // CALL (emit_call.cpp): the frame for a return to rax = the RIP behind the instruction. Clobbers the host's flags.
+    void push_return_frame();
+    // Behind the host's CALL.
+    void bind_return_point();
+    // The host's CALL for a direct target, `offset` bytes from the start of the page, and its return point.
+    void call_direct(int64_t offset);
 
   private:
     struct FlagState {
@@ -158,6 +167,15 @@ class Emitter {
         asmjit::Label label, back, slow;
         const uint32_t* asleep;
         uint64_t wake;  // thunk
+    };
+    // Where a direct jump or call goes when its target is not known. `back`, when valid: it is a call, which returns there.
+    struct FarPath {
+        asmjit::Label label, back;
+        int64_t offset;
+        const JumpSite* site;  // may be null
+    };
+    struct FullPath {
+        asmjit::Label label, back;
     };
     struct WayOut {
         asmjit::Label label;
@@ -182,6 +200,9 @@ class Emitter {
     void wake(const uint32_t& asleep, uint64_t thunk);
     void emit_ways_out();
     void emit_way_out(int64_t offset, ExitKind kind);
+    const JumpSite* new_jump_site();
+    void check_jump_site(const JumpSite& site, const asmjit::Label& otherwise);
+    void emit_call_paths();
     asmjit::Label way_out(int64_t offset, ExitKind kind);
     void start(asmjit::CodeHolder& code, GuestRegion& guest);
 
@@ -209,6 +230,8 @@ class Emitter {
     std::vector<SlowPath> m_slow_paths;
     std::vector<WakePath> m_wake_paths;
     std::vector<WayOut> m_ways_out;
+    std::vector<FarPath> m_far_paths;
+    std::vector<FullPath> m_full_paths;
 };
 
 using EmitFunction = bool (*)(Emitter& e, asmjit::InstId id);

@@ -34,6 +34,7 @@ BlockEnd end_of(const GuestInstruction& one) {
         case ZYDIS_CATEGORY_UNCOND_BR:
             return one.decoded.mnemonic == ZYDIS_MNEMONIC_JMP && is_direct(one) ? BlockEnd::jump : BlockEnd::leaves;
         case ZYDIS_CATEGORY_CALL:
+            return one.decoded.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ? BlockEnd::leaves : BlockEnd::calls;
         case ZYDIS_CATEGORY_RET:
         case ZYDIS_CATEGORY_SYSCALL:
         case ZYDIS_CATEGORY_SYSRET:
@@ -112,7 +113,7 @@ class Former {
             if (end == BlockEnd::jump || end == BlockEnd::conditional) {
                 want(target_of(one));
             }
-            if (end == BlockEnd::conditional) {
+            if (end == BlockEnd::conditional || end == BlockEnd::calls) {
                 want(at);
             }
             if (end != BlockEnd::falls_through) {
@@ -161,7 +162,7 @@ class Former {
             if (block.end == BlockEnd::jump || block.end == BlockEnd::conditional) {
                 block.taken = block_at(target_of(last));
             }
-            if (block.end == BlockEnd::conditional || block.end == BlockEnd::falls_through) {
+            if (block.end != BlockEnd::jump && block.end != BlockEnd::leaves) {
                 block.next = block_at(last.end());
             }
             for (const int to : {block.taken, block.next}) {

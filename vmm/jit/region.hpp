@@ -37,6 +37,7 @@ enum class BlockEnd : uint8_t {
     falls_through,  // goes on at the next offset
     jump,           // direct
     conditional,    // direct, or the next offset
+    calls,          // and comes back to the next offset
     leaves,         // everything else: indirect, or a system instruction
 };
 

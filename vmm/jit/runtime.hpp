@@ -24,6 +24,15 @@ struct JumpTarget {
 };
 inline constexpr unsigned k_jump_targets = 1 << 16;
 
+// A direct jump or call to another page, as it was last found out: the code of its target, as long as the page that it is
+// on, in this context, is the one of then.
+struct JumpSite {
+    uint64_t page_key = 0;     // of the jump: linear page address | Core::code_context; 0: nothing yet
+    uint64_t target_base = 0;  // linear address of the target's page
+    uint64_t code = 0;
+};
+inline constexpr unsigned k_jump_sites = 1 << 15;
+
 struct Runtime {
     uint64_t page_base = 0;  // linear address of the page that the running region lies on
     uint64_t spare = 0;      // for one instruction
@@ -37,7 +46,12 @@ struct Runtime {
     uint64_t fip = 0, fdp = 0, fop = 0;
     uint64_t interpret = 0;  // helper: interpret_site()
     void* translator = nullptr;
+    // The stack of translated code (return_stacks.hpp), and the thread's own while that runs.
+    uint64_t return_top = 0, return_limit = 0, return_base = 0;
+    uint64_t host_stack = 0;
     std::array<JumpTarget, k_jump_targets> jump_targets{};
+    uint32_t jump_sites_used = 0;
+    std::array<JumpSite, k_jump_sites> jump_sites{};
 };
 
 }  // namespace skep::jit

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "vmm/interp/decode.hpp"
 
@@ -14,6 +15,7 @@ struct Region {
     const std::byte* host_page = nullptr;
     uint64_t entry = 0;       // executable address
     uint64_t stale_exit = 0;  // code that leaves at the region's entry: where a patched entry jumps
+    std::vector<uint64_t> returns;  // executable addresses where the calls in it come back
     uint16_t offset = 0;      // of the entry in the page
     uint32_t key = 0;         // Block::key
     bool stale = false;       // its bytes were written

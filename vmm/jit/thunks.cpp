@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "vmm/jit/thunks.hpp"
 
+#include "vmm/jit/return_stacks.hpp"
 #include "vmm/jit/unit_thunks.hpp"
 
 namespace skep::jit {
@@ -21,7 +22,12 @@ class ThunkMaker {
         for (unsigned live = 0; live < k_unit_sets; ++live) {
             make_interpret(leave_stored, live);
         }
+        m_unknown_target = a.newLabel();
+        m_leave_common = a.newLabel();
+        m_leave = a.newLabel();
         make_look_up();
+        make_look_up_site();
+        make_returns();
         make_leave(leave_stored);
     }
     [[nodiscard]] Thunks offsets() const {
@@ -30,6 +36,10 @@ class ThunkMaker {
                       .wake_vectors = at(m_wake_vectors),
                       .wake_x87 = at(m_wake_x87),
                       .look_up = at(m_look_up),
+                      .look_up_site = at(m_look_up_site),
+                      .find_return = at(m_return),
+                      .return_to_nothing = at(m_return_to_nothing),
+                      .stale_return = at(m_stale_return),
                       .leave = at(m_leave)};
         for (unsigned live = 0; live < k_unit_sets; ++live) {
             thunks.interpret[live] = at(m_interpret[live]);
@@ -63,6 +73,8 @@ class ThunkMaker {
             a.push(reg);
         }
         a.sub(rsp, 8);
+        a.mov(slot(&m_places.runtime->host_stack), rsp);
+        a.mov(rsp, slot(&m_places.runtime->return_top));
         a.mov(rax, rdi);
         load_registers();
         a.jmp(rax);
@@ -91,6 +103,13 @@ class ThunkMaker {
         a.call(thunk);
         a.bind(asleep);
     }
+    // A C++ function, which runs on the thread's own stack.
+    void call_host(const uint64_t& function) {
+        a.mov(slot(&m_places.runtime->return_top), rsp);
+        a.mov(rsp, slot(&m_places.runtime->host_stack));
+        a.call(slot(&function));
+        a.mov(rsp, slot(&m_places.runtime->return_top));
+    }
     // To `leaves` when it is not live afterwards: Core::rip is already behind the instruction.
     void wake_again(const uint32_t& asleep, const asmjit::Label& thunk, const asmjit::Label& leaves) {
         a.call(thunk);
@@ -107,9 +126,7 @@ class ThunkMaker {
         put_units_to_sleep();
         a.mov(rdi, slot(&m_places.runtime->translator));
         a.mov(esi, ecx);
-        a.sub(rsp, 8);
-        a.call(slot(&m_places.runtime->interpret));
-        a.add(rsp, 8);
+        call_host(m_places.runtime->interpret);
         a.test(eax, eax);
         a.jne(leaves);
         if ((live & 1) != 0) {
@@ -141,11 +158,65 @@ class ThunkMaker {
         a.mov(slot(&m_places.runtime->page_base), rcx);
         a.jmp(ptr(rax, table + static_cast<int32_t>(offsetof(JumpTarget, code)), 8));
         a.bind(unknown);
+        a.bind(m_unknown_target);
         a.mov(eax, static_cast<uint32_t>(ExitKind::unknown_target));
-        a.jmp(m_leave_common = a.newLabel());
+        a.jmp(m_leave_common);
+    }
+    // rcx = RIP, eax = the JumpSite, which learns where that is.
+    void make_look_up_site() {
+        m_look_up_site = a.newLabel();
+        const asmjit::Label unknown = a.newLabel();
+        Runtime& runtime = *m_places.runtime;
+        a.bind(m_look_up_site);
+        const auto table = static_cast<int32_t>(reinterpret_cast<uintptr_t>(runtime.jump_targets.data()));
+        a.mov(slot(&m_places.core->rip), rcx);
+        a.push(rdx);
+        a.mov(edx, eax);
+        a.movzx(eax, cx);
+        a.and_(rcx, -4096);
+        a.or_(rcx, slot(&m_places.core->code_context));
+        a.shl(eax, 4);
+        a.cmp(rcx, ptr(rax, table));
+        a.jne(unknown);
+        a.and_(rcx, -4096);
+        a.mov(ptr(rdx, offsetof(JumpSite, target_base)), rcx);
+        a.xchg(rcx, slot(&runtime.page_base));
+        a.or_(rcx, slot(&m_places.core->code_context));
+        a.mov(ptr(rdx, offsetof(JumpSite, page_key)), rcx);
+        a.mov(rcx, ptr(rax, table + static_cast<int32_t>(offsetof(JumpTarget, code))));
+        a.mov(ptr(rdx, offsetof(JumpSite, code)), rcx);
+        a.pop(rdx);
+        a.jmp(rcx);
+        a.bind(unknown);
+        a.pop(rdx);
+        a.jmp(m_unknown_target);
+    }
+    // rcx = RIP, which is not that of the topmost frame. Those above its own are of calls that did not return.
+    void make_returns() {
+        std::array<asmjit::Label, k_return_search> found;
+        m_return = a.newLabel();
+        a.bind(m_return);
+        for (unsigned i = 0; i < k_return_search; ++i) {
+            found[i] = a.newLabel();
+            a.cmp(rcx, ptr(rsp, static_cast<int32_t>((i + 1) * sizeof(ReturnFrame) + offsetof(ReturnFrame, rip))));
+            a.je(found[i]);
+        }
+        a.jmp(m_look_up);
+        for (unsigned i = 0; i < k_return_search; ++i) {
+            a.bind(found[i]);
+            a.add(rsp, (i + 1) * sizeof(ReturnFrame));
+            a.ret();
+        }
+        m_return_to_nothing = a.newLabel();  // the guest has found out the RIP that marks the end
+        a.bind(m_return_to_nothing);
+        a.mov(rsp, slot(&m_places.runtime->return_base));
+        a.jmp(m_look_up);
+        m_stale_return = a.newLabel();
+        a.bind(m_stale_return);
+        a.pop(rcx);
+        a.jmp(m_leave);
     }
     void make_leave(const asmjit::Label& leave_stored) {
-        m_leave = a.newLabel();
         a.bind(m_leave);
         a.mov(slot(&m_places.core->rip), rcx);
         a.mov(eax, static_cast<uint32_t>(ExitKind::run_loop));
@@ -153,6 +224,8 @@ class ThunkMaker {
         put_units_to_sleep();
         store_registers();
         a.bind(leave_stored);
+        a.mov(slot(&m_places.runtime->return_top), rsp);
+        a.mov(rsp, slot(&m_places.runtime->host_stack));
         a.add(rsp, 8);
         for (size_t i = std::size(k_saved); i-- > 0;) {
             a.pop(k_saved[i]);
@@ -165,7 +238,8 @@ class ThunkMaker {
     Assembler a;
     asmjit::Label m_wake_vectors, m_vectors_to_sleep, m_wake_x87, m_x87_to_sleep;
     std::array<asmjit::Label, k_unit_sets> m_interpret;
-    asmjit::Label m_enter, m_look_up, m_leave, m_leave_common;
+    asmjit::Label m_enter, m_look_up, m_look_up_site, m_unknown_target, m_leave, m_leave_common;
+    asmjit::Label m_return, m_return_to_nothing, m_stale_return;
 };
 
 }  // namespace
@@ -198,7 +272,8 @@ bool make_thunks(CodeCache& cache, Places& places) {
     }
     places.thunks = maker.offsets();
     Thunks& thunks = places.thunks;
-    for (uint64_t* address : {&thunks.enter, &thunks.wake_vectors, &thunks.wake_x87, &thunks.look_up, &thunks.leave}) {
+    for (uint64_t* address : {&thunks.enter, &thunks.wake_vectors, &thunks.wake_x87, &thunks.look_up, &thunks.look_up_site,
+                              &thunks.find_return, &thunks.return_to_nothing, &thunks.stale_return, &thunks.leave}) {
         *address += base;
     }
     for (uint64_t& address : thunks.interpret) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "vmm/jit/translator.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "vmm/interp/blocks.hpp"
@@ -38,16 +39,18 @@ std::unique_ptr<JitTranslator> JitTranslator::create(interp::Core& core, size_t 
         return nullptr;
     }
     auto made = std::unique_ptr<JitTranslator>(new JitTranslator(core, std::move(cache), threshold));
-    if (!interp::is_low(made->m_runtime.get(), sizeof(Runtime)) || !make_thunks(*made->m_cache, made->m_places)) {
+    if (!interp::is_low(made->m_runtime.get(), sizeof(Runtime)) || !made->m_returns.is_low() ||
+        !make_thunks(*made->m_cache, made->m_places)) {
         return nullptr;
     }
+    made->m_returns.set_empty(made->m_places.thunks.return_to_nothing);
     made->m_emitter = std::make_unique<Emitter>(made->m_places, made->m_sites);
     made->m_thunk_bytes = made->m_cache->used();
     return made;
 }
 
 JitTranslator::JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cache, uint32_t threshold)
-    : m_core(core), m_threshold(threshold), m_cache(std::move(cache)), m_runtime(interp::make_low<Runtime>()) {
+    : m_core(core), m_threshold(threshold), m_cache(std::move(cache)), m_runtime(interp::make_low<Runtime>()), m_returns(*m_runtime) {
     m_runtime->translator = this;
     m_runtime->interpret = reinterpret_cast<uintptr_t>(&interpret_site);
     m_places.core = &core;
@@ -63,6 +66,7 @@ ExitKind JitTranslator::enter(const Region& region) {
     m_runtime->page_base = rip & ~k_page_mask;
     m_runtime->jump_targets[rip % k_jump_targets] = {.page_key = m_runtime->page_base | m_core.code_context,
                                                      .code = region.entry};
+    m_returns.choose(m_core.code_context);
     using Enter = ExitKind (*)(uint64_t code);
     return reinterpret_cast<Enter>(m_places.thunks.enter)(region.entry);
 }
@@ -116,6 +120,7 @@ Region* JitTranslator::make_region(const std::byte* host, uint32_t key) {
 
 bool JitTranslator::emit(Region& region) {
     constexpr unsigned k_attempts = 16;
+    const uint32_t jump_sites = m_runtime->jump_sites_used;
     for (unsigned attempt = 0; attempt < k_attempts; ++attempt) {
         find_live_units(m_guest);
         find_live_flags(m_guest);
@@ -127,6 +132,7 @@ bool JitTranslator::emit(Region& region) {
         }
         const Emitter::Outcome outcome = m_emitter->emit(code, m_guest, m_copy, region, output);
         if (outcome == Emitter::Outcome::again) {
+            m_runtime->jump_sites_used = jump_sites;
             continue;
         }
         if (outcome == Emitter::Outcome::failed || !place_code(code, *m_cache)) {
@@ -134,6 +140,9 @@ bool JitTranslator::emit(Region& region) {
         }
         region.entry = base;
         region.stale_exit = base + output.stale_exit;
+        for (const uint32_t at : output.returns) {
+            region.returns.push_back(base + at);
+        }
         link(region, output);
         ++m_stats.regions;
         m_stats.instructions += m_guest.instructions.size();
@@ -151,14 +160,14 @@ void JitTranslator::link(Region& region, const Emitter::Output& output) {
     page.regions[place] = &region;
     if (const auto waiting = page.waiting.find(place); waiting != page.waiting.end()) {
         for (const uint64_t at : waiting->second) {
-            m_cache->patch_jump(at, region.entry);
+            m_cache->patch_target(at, region.entry);
         }
         page.waiting.erase(waiting);
     }
     for (const Emitter::Link& out : output.links) {
         const uint32_t wanted = place_of(out.target, region.key);
         if (const auto found = page.regions.find(wanted); found != page.regions.end()) {
-            m_cache->patch_jump(region.entry + out.at, found->second->entry);
+            m_cache->patch_target(region.entry + out.at, found->second->entry);
         } else {
             page.waiting[wanted].push_back(region.entry + out.at);
         }
@@ -175,8 +184,18 @@ void JitTranslator::drop_page(const std::byte* host_page) {
     for (const auto& [place, region] : found->second.regions) {
         region->stale = true;
         m_cache->patch_jump(region->entry, region->stale_exit);
+        for (const uint64_t at : region->returns) {
+            m_cache->patch_jump(at, m_places.thunks.stale_return);
+        }
     }
     m_pages.erase(found);
+}
+
+void JitTranslator::forget_contexts() {
+    m_runtime->jump_targets.fill({});
+    std::fill_n(m_runtime->jump_sites.begin(), m_runtime->jump_sites_used, JumpSite{});
+    m_returns.forget();
+    m_core.requests.fetch_or(interp::k_request_interrupt);  // that running code is left: its stack is nobody's now
 }
 
 void JitTranslator::clear() {
@@ -185,6 +204,8 @@ void JitTranslator::clear() {
     m_regions.clear();
     m_sites.clear();
     m_runtime->jump_targets.fill({});
+    m_runtime->jump_sites_used = 0;
+    m_returns.forget();
     m_cache->rewind(m_thunk_bytes);
 }
 

@@ -11,6 +11,7 @@
 #include "vmm/jit/code_cache.hpp"
 #include "vmm/jit/emitter.hpp"
 #include "vmm/jit/region.hpp"
+#include "vmm/jit/return_stacks.hpp"
 #include "vmm/jit/runtime.hpp"
 #include "vmm/jit/site.hpp"
 #include "vmm/interp/low_memory.hpp"
@@ -31,7 +32,7 @@ class JitTranslator final : public interp::Translator {
     [[nodiscard]] uint32_t threshold(const interp::DecodeMode& mode) const override;
     bool translate(interp::Core& core, interp::Block& block) override;
     void drop_page(const std::byte* host_page) override;
-    void forget_contexts() override { m_runtime->jump_targets.fill({}); }
+    void forget_contexts() override;
     void clear() override;
 
     // Runs translated code from a region's entry, which Core::gpr[17] points to.
@@ -58,6 +59,7 @@ class JitTranslator final : public interp::Translator {
     uint32_t m_threshold;
     std::unique_ptr<CodeCache> m_cache;
     interp::LowPointer<Runtime> m_runtime;
+    ReturnStacks m_returns;
     Places m_places;
     size_t m_thunk_bytes = 0;
     std::deque<Region> m_regions;

@@ -96,7 +96,7 @@ UnitUse meet(const UnitUse& left, const UnitUse& right) {
 }
 
 UnitUse after(const GuestInstruction& one, const UnitUse& before) {
-    if (one.interpreted) {
+    if (one.interpreted || one.decoded.meta.category == ZYDIS_CATEGORY_CALL) {
         return {};
     }
     UnitUse live{.vectors = std::max(before.vectors, one.units.vectors), .x87 = before.x87 || one.units.x87};

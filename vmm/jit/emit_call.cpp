@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// From page to page: sites that remember where a direct jump went, calls and the frames for their returns.
+#include "vmm/jit/emitter.hpp"
+#include "vmm/jit/return_stacks.hpp"
+
+namespace skep::jit {
+namespace {
+
+using x86asm::eax;
+using x86asm::rax;
+using x86asm::rcx;
+using x86asm::rsp;
+
+constexpr int64_t k_page = 4096;
+
+}  // namespace
+
+// --- sites ---------------------------------------------------------------------------------------------------------------
+// Null: there are none left.
+const JumpSite* Emitter::new_jump_site() {
+    Runtime& all = runtime();
+    if (all.jump_sites_used == k_jump_sites) {
+        return nullptr;
+    }
+    JumpSite& site = all.jump_sites[all.jump_sites_used++];
+    site = {};
+    return &site;
+}
+
+// The page becomes the target's; its code is at JumpSite::code.
+void Emitter::check_jump_site(const JumpSite& site, const asmjit::Label& otherwise) {
+    a.mov(rcx, slot(&runtime().page_base));
+    a.or_(rcx, slot(&m_places.core->code_context));
+    a.cmp(rcx, slot(&site.page_key));
+    a.jne(otherwise);
+    a.mov(rcx, slot(&site.target_base));
+    a.mov(slot(&runtime().page_base), rcx);
+}
+
+// --- calls ---------------------------------------------------------------------------------------------------------------
+void Emitter::push_return_frame() {
+    const FullPath full{a.newLabel(), a.newLabel()};
+    m_full_paths.push_back(full);
+    a.cmp(rsp, slot(&runtime().return_limit));
+    a.jbe(full.label);
+    a.bind(full.back);
+    a.push(rax);
+}
+
+// Whatever the call came back with, from here on this page is the one that runs. The first two instructions give way to a
+// jump when the region is stale.
+void Emitter::bind_return_point() {
+    m_output->returns.push_back(static_cast<uint32_t>(a.offset()));
+    a.pop(rcx);
+    a.lea(rcx, x86asm::ptr(rcx, -static_cast<int32_t>(m_one->end())));
+    a.mov(slot(&runtime().page_base), rcx);
+    m_flags = {.host = false, .memory = true};
+}
+
+void Emitter::call_direct(int64_t offset) {
+    const bool on_page = offset >= 0 && offset < k_page;
+    const FarPath unknown{a.newLabel(), a.newLabel(), offset, on_page ? nullptr : new_jump_site()};
+    m_far_paths.push_back(unknown);
+    if (on_page) {
+        m_output->links.push_back({static_cast<uint32_t>(a.offset()), static_cast<uint16_t>(offset)});
+        a.call(unknown.label);
+    } else if (unknown.site == nullptr) {
+        a.call(unknown.label);
+    } else {
+        check_jump_site(*unknown.site, unknown.label);
+        a.call(slot(&unknown.site->code));
+    }
+    a.bind(unknown.back);
+    bind_return_point();
+}
+
+void Emitter::emit_call_paths() {
+    for (const FullPath& path : m_full_paths) {
+        a.bind(path.label);
+        a.mov(rsp, slot(&runtime().return_base));
+        a.jmp(path.back);
+    }
+    for (const FarPath& path : m_far_paths) {
+        a.bind(path.label);
+        load_page_address(rcx, path.offset);
+        if (path.site == nullptr) {
+            a.jmp(asmjit::imm(m_places.thunks.look_up));
+            continue;
+        }
+        a.mov(eax, static_cast<uint32_t>(reinterpret_cast<uintptr_t>(path.site)));
+        if (path.back.isValid()) {
+            a.call(asmjit::imm(m_places.thunks.look_up_site));
+            a.jmp(path.back);
+        } else {
+            a.jmp(asmjit::imm(m_places.thunks.look_up_site));
+        }
+    }
+}
+
+}  // namespace skep::jit

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "vmm/jit/return_stacks.hpp"
+
+namespace skep::jit {
+namespace {
+
+// No guest returns there by RET with success: it is not canonical.
+constexpr uint64_t k_no_rip = 0x5a5a'0000'0000'0001;
+
+uint64_t address_of(const void* place) { return reinterpret_cast<uintptr_t>(place); }
+
+}  // namespace
+
+void ReturnStacks::change(uint64_t context) {
+    if (m_context != 0) {
+        m_tops[m_context % k_stacks] = m_runtime.return_top;
+    }
+    const auto index = static_cast<size_t>(context % k_stacks);
+    Stack& stack = (*m_stacks)[index];
+    m_runtime.return_base = address_of(stack.ends.data());
+    m_runtime.return_limit = address_of(stack.frames.data() + 1);
+    if (m_owners[index] != context) {
+        stack.ends.fill({.code = m_empty, .rip = k_no_rip});
+        m_owners[index] = context;
+        m_tops[index] = m_runtime.return_base;
+    }
+    m_runtime.return_top = m_tops[index];
+    m_context = context;
+}
+
+void ReturnStacks::forget() {
+    m_owners.fill(0);
+    m_context = 0;
+}
+
+}  // namespace skep::jit
