@@ -108,10 +108,7 @@ bool emit_return(Emitter& e, InstId) {
     e.clobber_flags();
     e.a.mov(rcx, k_guest_rsp);
     e.a.mov(rcx, e.access_address(8, Emitter::AccessKind::read));
-    e.a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, 8 + count));
-    e.a.cmp(rcx, x86asm::ptr(x86asm::rsp, offsetof(ReturnFrame, rip)));
-    e.a.jne(asmjit::imm(e.thunks().find_return));
-    e.a.ret();
+    e.return_to_rcx(8 + count);
     return true;
 }
 

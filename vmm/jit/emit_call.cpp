@@ -12,6 +12,7 @@ using x86asm::rcx;
 using x86asm::rsp;
 
 constexpr int64_t k_page = 4096;
+constexpr unsigned k_not_canonical_bits = 64 - 48;
 
 }  // namespace
 
@@ -74,7 +75,30 @@ void Emitter::call_direct(int64_t offset) {
     bind_return_point();
 }
 
+void Emitter::return_to_rcx(int stack_change) {
+    const ReturnPath other{a.newLabel(), slow(), stack_change};
+    m_return_paths.push_back(other);
+    a.cmp(rcx, x86asm::ptr(rsp, offsetof(ReturnFrame, rip)));
+    a.jne(other.label);
+    a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, stack_change));
+    a.ret();
+}
+
+void Emitter::emit_return_paths() {
+    for (const ReturnPath& path : m_return_paths) {
+        a.bind(path.label);
+        a.mov(rax, rcx);
+        a.shl(rax, k_not_canonical_bits);
+        a.sar(rax, k_not_canonical_bits);
+        a.cmp(rax, rcx);
+        a.jne(path.slow);
+        a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, path.stack_change));
+        a.jmp(asmjit::imm(m_places.thunks.find_return));
+    }
+}
+
 void Emitter::emit_call_paths() {
+    emit_return_paths();
     for (const FullPath& path : m_full_paths) {
         a.bind(path.label);
         a.mov(rsp, slot(&runtime().return_base));

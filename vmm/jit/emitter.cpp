@@ -33,6 +33,7 @@ void Emitter::start(asmjit::CodeHolder& code, GuestRegion& guest) {
     m_ways_out.clear();
     m_far_paths.clear();
     m_full_paths.clear();
+    m_return_paths.clear();
     m_entry_flags.assign(guest.blocks.size(), std::nullopt);
     m_bound.assign(guest.blocks.size(), false);
     for (size_t i = 0; i < guest.blocks.size(); ++i) {

@@ -149,6 +149,8 @@ class Emitter {
     void push_return_frame();
     // Behind the host's CALL.
     void bind_return_point();
+    // RET to RIP = rcx; RSP grows by so much.
+    void return_to_rcx(int stack_change);
     // The host's CALL for a direct target, `offset` bytes from the start of the page, and its return point.
     void call_direct(int64_t offset);
 
@@ -174,8 +176,14 @@ class Emitter {
         int64_t offset;
         const JumpSite* site;  // may be null
     };
+    // The return stack is full.
     struct FullPath {
         asmjit::Label label, back;
+    };
+    // The topmost frame is another call's. `slow`: for an RIP that is none.
+    struct ReturnPath {
+        asmjit::Label label, slow;
+        int stack_change;
     };
     struct WayOut {
         asmjit::Label label;
@@ -202,6 +210,7 @@ class Emitter {
     void emit_way_out(int64_t offset, ExitKind kind);
     const JumpSite* new_jump_site();
     void check_jump_site(const JumpSite& site, const asmjit::Label& otherwise);
+    void emit_return_paths();
     void emit_call_paths();
     asmjit::Label way_out(int64_t offset, ExitKind kind);
     void start(asmjit::CodeHolder& code, GuestRegion& guest);
@@ -232,6 +241,7 @@ class Emitter {
     std::vector<WayOut> m_ways_out;
     std::vector<FarPath> m_far_paths;
     std::vector<FullPath> m_full_paths;
+    std::vector<ReturnPath> m_return_paths;
 };
 
 using EmitFunction = bool (*)(Emitter& e, asmjit::InstId id);

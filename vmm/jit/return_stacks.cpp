@@ -4,8 +4,8 @@
 namespace skep::jit {
 namespace {
 
-// No guest returns there by RET with success: it is not canonical.
-constexpr uint64_t k_no_rip = 0x5a5a'0000'0000'0001;
+// A RET to there is looked up when the stack is empty, as any other.
+constexpr uint64_t k_no_rip = 0x7fff'5a5a'0001;
 
 uint64_t address_of(const void* place) { return reinterpret_cast<uintptr_t>(place); }
 
