@@ -205,14 +205,49 @@ void Emitter::go_to(int block, int64_t offset, unsigned from) {
     }
 }
 
-// Every loop comes through here, and looks whether somebody wants something. JRCXZ leaves the flags alone.
+// Every loop comes through here, or through emit_conditional_back(), and looks whether somebody wants something.
 void Emitter::jump_back(int block, int64_t offset) {
-    const asmjit::Label quiet = a.newLabel();
-    a.mov(ecx, slot(&m_places.core->requests, 4));
-    a.jecxz(rcx, quiet);
-    a.jmp(way_out(offset, ExitKind::run_loop));
-    a.bind(quiet);
+    const bool keeps_flags = entry_flags(block).host || (m_flags.host && !m_flags.memory);
+    const asmjit::Label out = way_out(offset, ExitKind::run_loop);
+    if (!keeps_flags) {
+        a.cmp(slot(&m_places.core->requests, 4), 0);
+        a.jne(out);
+        a.jmp(m_labels[static_cast<size_t>(block)]);
+        return;
+    }
+    const asmjit::Label near_out = a.newLabel();
+    leave_when_requested(near_out);
     a.jmp(m_labels[static_cast<size_t>(block)]);
+    a.bind(near_out);
+    a.jmp(out);
+}
+
+// The flags stay as they are. JRCXZ reaches 127 bytes. With anything in Core::requests the shift leaves nothing.
+void Emitter::leave_when_requested(const asmjit::Label& out) {
+    static_assert(interp::k_request_fault == 32, "the highest request; together they are a count below 64");
+    a.mov(ecx, slot(&m_places.core->requests, 4));
+    a.shlx(rcx, slot(&m_places.runtime->top_bit), rcx);
+    a.jecxz(rcx, out);
+}
+
+void Emitter::emit_conditional_back(x86asm::CondCode condition, int block, int64_t offset) {
+    const asmjit::Label over = a.newLabel();
+    if (must_prepare_flags_for(block) || m_flags.memory) {
+        const FlagState before = m_flags;
+        a.j(x86asm::negateCond(condition), over);
+        prepare_flags_for(block);
+        jump_back(block, offset);
+        m_flags = before;
+        a.bind(over);
+        return;
+    }
+    const asmjit::Label near_out = a.newLabel();
+    leave_when_requested(near_out);
+    a.j(condition, m_labels[static_cast<size_t>(block)]);
+    a.short_().jmp(over);
+    a.bind(near_out);
+    a.j(condition, way_out(offset, ExitKind::run_loop));
+    a.bind(over);
 }
 
 void Emitter::emit_conditional(const GuestBlock& block, unsigned index, const GuestInstruction& one) {
@@ -221,18 +256,29 @@ void Emitter::emit_conditional(const GuestBlock& block, unsigned index, const Gu
     load_flags();
     if (block.taken == k_outside) {
         a.j(condition, way_out(target, ExitKind::none));
+    } else if (m_bound[static_cast<size_t>(block.taken)]) {
+        emit_conditional_back(condition, block.taken, target);
+    } else if (must_prepare_flags_for(block.taken)) {
+        m_edge_paths.push_back({a.newLabel(), block.taken, m_flags});
+        a.j(condition, m_edge_paths.back().label);
     } else {
         prepare_flags_for(block.taken);
-        if (m_bound[static_cast<size_t>(block.taken)]) {
-            const asmjit::Label over = a.newLabel();
-            a.j(x86asm::negateCond(condition), over);
-            jump_back(block.taken, target);
-            a.bind(over);
-        } else {
-            a.j(condition, m_labels[static_cast<size_t>(block.taken)]);
-        }
+        a.j(condition, m_labels[static_cast<size_t>(block.taken)]);
     }
     go_to(block.next, one.end(), index);
+}
+
+void Emitter::emit_edge_paths() {
+    for (const EdgePath& path : m_edge_paths) {
+        a.bind(path.label);
+        m_flags = path.flags;
+        if (entry_flags(path.block).host) {
+            load_flags();
+        } else {
+            ensure_flags_in_memory();
+        }
+        a.jmp(m_labels[static_cast<size_t>(path.block)]);
+    }
 }
 
 }  // namespace skep::jit

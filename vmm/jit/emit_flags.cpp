@@ -53,12 +53,54 @@ bool Emitter::inherits_flags(int block) const {
     return block != 0 && m_guest->blocks[index].incoming == 1 && !m_bound[index];
 }
 
+Emitter::FlagState Emitter::entry_flags(int block) const {
+    return m_entry_flags[static_cast<size_t>(block)].value_or(FlagState{.host = false, .memory = true});
+}
+
+bool Emitter::must_prepare_flags_for(int block) const {
+    const GuestBlock& to = m_guest->blocks[static_cast<size_t>(block)];
+    if (inherits_flags(block) || m_guest->instructions[to.first].live_in == 0) {
+        return false;
+    }
+    return entry_flags(block).host ? !m_flags.host : !m_flags.memory;
+}
+
 void Emitter::prepare_flags_for(int block) {
-    const auto index = static_cast<size_t>(block);
     if (inherits_flags(block)) {
-        m_entry_flags[index] = m_flags;
-    } else if (m_guest->instructions[m_guest->blocks[index].first].live_in != 0) {
-        ensure_flags_in_memory();
+        m_entry_flags[static_cast<size_t>(block)] = m_flags;
+    } else if (must_prepare_flags_for(block)) {
+        if (entry_flags(block).host) {
+            load_flags();
+        } else {
+            ensure_flags_in_memory();
+        }
+    }
+}
+
+namespace {
+
+// Does the block read flags, or leave some alone, before it clobbers the host's?
+bool begins_with_host_flags(const GuestRegion& region, const GuestBlock& block) {
+    for (unsigned i = 0; i < block.count; ++i) {
+        const GuestInstruction& one = region.instructions[block.first + i];
+        if (one.may_fault || one.interpreted) {
+            return false;
+        }
+        if (one.flags.reads != 0 || one.flags.writes != 0) {
+            return one.live_in != 0;
+        }
+    }
+    return false;
+}
+
+}  // namespace
+
+// A loop that carries flags round has them in the host's.
+void Emitter::choose_entry_flags() {
+    for (size_t i = 0; i < m_guest->blocks.size(); ++i) {
+        if (begins_with_host_flags(*m_guest, m_guest->blocks[i])) {
+            m_entry_flags[i] = FlagState{.host = true, .memory = false};
+        }
     }
 }
 

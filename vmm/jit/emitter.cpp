@@ -31,6 +31,7 @@ void Emitter::start(asmjit::CodeHolder& code, GuestRegion& guest) {
     m_slow_paths.clear();
     m_wake_paths.clear();
     m_ways_out.clear();
+    m_edge_paths.clear();
     m_far_paths.clear();
     m_full_paths.clear();
     m_return_paths.clear();
@@ -39,6 +40,7 @@ void Emitter::start(asmjit::CodeHolder& code, GuestRegion& guest) {
     for (size_t i = 0; i < guest.blocks.size(); ++i) {
         m_labels.push_back(a.newLabel());
     }
+    choose_entry_flags();
 }
 
 Emitter::Outcome Emitter::emit(asmjit::CodeHolder& code, GuestRegion& guest, std::span<const std::byte> page,
@@ -55,6 +57,7 @@ Emitter::Outcome Emitter::emit(asmjit::CodeHolder& code, GuestRegion& guest, std
     for (unsigned i = 0; i < guest.blocks.size(); ++i) {
         emit_block(i);
     }
+    emit_edge_paths();
     emit_wake_paths();
     emit_slow_paths();
     emit_ways_out();
@@ -69,11 +72,12 @@ void Emitter::emit_entry() {
     m_flags = {.host = false, .memory = true};
     a.cmp(slot(&m_places.core->requests, 4), 0);
     a.jne(way_out(m_region->offset, ExitKind::run_loop));
+    prepare_flags_for(0);
 }
 
 void Emitter::emit_block(unsigned index) {
     const GuestBlock& block = m_guest->blocks[index];
-    m_flags = m_entry_flags[index].value_or(FlagState{.host = false, .memory = true});
+    m_flags = entry_flags(static_cast<int>(index));
     a.bind(m_labels[index]);
     m_bound[index] = true;
     const bool last_is_apart = block.end == BlockEnd::jump || block.end == BlockEnd::conditional;

@@ -176,6 +176,12 @@ class Emitter {
         int64_t offset;
         const JumpSite* site;  // may be null
     };
+    // A conditional way forward, on which flags have to be loaded or saved first.
+    struct EdgePath {
+        asmjit::Label label;
+        int block;
+        FlagState flags;
+    };
     // The return stack is full.
     struct FullPath {
         asmjit::Label label, back;
@@ -203,6 +209,9 @@ class Emitter {
     void emit_conditional(const GuestBlock& block, unsigned index, const GuestInstruction& one);
     void go_to(int block, int64_t offset, unsigned from);
     void jump_back(int block, int64_t offset);
+    void emit_conditional_back(x86asm::CondCode condition, int block, int64_t offset);
+    void leave_when_requested(const asmjit::Label& out);
+    void emit_edge_paths();
     void emit_slow_paths();
     void emit_wake_paths();
     void wake(const uint32_t& asleep, uint64_t thunk);
@@ -218,7 +227,11 @@ class Emitter {
     uint32_t make_site();
     void save_flags();
     void ensure_flags_in_memory();
+    void choose_entry_flags();
+    [[nodiscard]] FlagState entry_flags(int block) const;
     [[nodiscard]] bool inherits_flags(int block) const;
+    // Does a way to the block have to load or save flags?
+    [[nodiscard]] bool must_prepare_flags_for(int block) const;
     void prepare_flags_for(int block);
 
     Places m_places;
@@ -232,13 +245,14 @@ class Emitter {
     FlagState m_flags;
     asmjit::Label m_slow;  // of the current instruction; invalid: not used so far
     std::vector<asmjit::Label> m_labels;      // of the blocks
-    std::vector<std::optional<FlagState>> m_entry_flags;  // of blocks with one way in, an earlier one
+    std::vector<std::optional<FlagState>> m_entry_flags;  // of blocks that do not begin with them in memory
     std::vector<bool> m_bound;
     bool m_again = false;
     bool m_fell_back = false;  // the latest instruction is the interpreter's
     std::vector<SlowPath> m_slow_paths;
     std::vector<WakePath> m_wake_paths;
     std::vector<WayOut> m_ways_out;
+    std::vector<EdgePath> m_edge_paths;
     std::vector<FarPath> m_far_paths;
     std::vector<FullPath> m_full_paths;
     std::vector<ReturnPath> m_return_paths;

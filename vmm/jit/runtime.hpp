@@ -37,6 +37,7 @@ struct Runtime {
     uint64_t page_base = 0;  // linear address of the page that the running region lies on
     uint64_t spare = 0;      // for one instruction
     uint64_t spare2 = 0;
+    uint64_t top_bit = uint64_t{1} << 63;
     uint32_t vectors_asleep = 1;  // 0: the host's vector registers and MXCSR are the guest's (units.hpp)
     uint32_t avx_asleep = 1;      // 0: that, and VEX encoded instructions are allowed
     uint32_t x87_asleep = 1;      // 0: the host's x87 registers are the guest's
