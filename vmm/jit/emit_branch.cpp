@@ -42,6 +42,7 @@ bool target_to_rcx(Emitter& e) {
         return true;
     }
     e.clobber_flags();
+    e.change_rcx();
     const x86asm::Gp from = e.read(e.reg(0), rcx);
     if (from.id() != rcx.id()) {
         e.a.mov(rcx, from);
@@ -60,8 +61,7 @@ bool emit_jump(Emitter& e, InstId) {
 
 // The access comes first, then what cannot fail.
 void push_return_address(Emitter& e) {
-    e.a.lea(rcx, x86asm::ptr(k_guest_rsp, -8));
-    const x86asm::Mem to = e.access_address(8, Emitter::AccessKind::write);
+    const x86asm::Mem to = e.access_stack(k_guest_rsp, -8, Emitter::AccessKind::write);
     e.load_page_address(rax, e.one().end());
     e.a.mov(to, rax);
     e.a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, -8));
@@ -106,8 +106,7 @@ bool emit_return(Emitter& e, InstId) {
     const bool has_count = e.operand_count() != 0 && e.is_immediate(0);
     const int count = has_count ? static_cast<int>(e.operand(0).imm.value.u & 0xffff) : 0;
     e.clobber_flags();
-    e.a.mov(rcx, k_guest_rsp);
-    e.a.mov(rcx, e.access_address(8, Emitter::AccessKind::read));
+    e.a.mov(rcx, e.access_stack(k_guest_rsp, 0, Emitter::AccessKind::read));
     e.return_to_rcx(8 + count);
     return true;
 }
@@ -198,9 +197,9 @@ void Emitter::go_to(int block, int64_t offset, unsigned from) {
         return;
     }
     prepare_flags_for(block);
-    if (m_bound[static_cast<size_t>(block)]) {
+    if (static_cast<unsigned>(block) <= from) {
         jump_back(block, offset);
-    } else if (static_cast<unsigned>(block) != from + 1) {
+    } else if (m_careful || static_cast<unsigned>(block) != from + 1) {
         a.jmp(m_labels[static_cast<size_t>(block)]);
     }
 }
@@ -256,8 +255,11 @@ void Emitter::emit_conditional(const GuestBlock& block, unsigned index, const Gu
     load_flags();
     if (block.taken == k_outside) {
         a.j(condition, way_out(target, ExitKind::none));
-    } else if (m_bound[static_cast<size_t>(block.taken)]) {
+    } else if (static_cast<unsigned>(block.taken) <= index) {
         emit_conditional_back(condition, block.taken, target);
+    } else if (m_careful) {
+        conform_flags(block.taken);
+        a.j(condition, m_labels[static_cast<size_t>(block.taken)]);
     } else if (must_prepare_flags_for(block.taken)) {
         m_edge_paths.push_back({a.newLabel(), block.taken, m_flags});
         a.j(condition, m_edge_paths.back().label);

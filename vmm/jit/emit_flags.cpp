@@ -65,7 +65,25 @@ bool Emitter::must_prepare_flags_for(int block) const {
     return entry_flags(block).host ? !m_flags.host : !m_flags.memory;
 }
 
+// For a block that has been emitted with another way into it in mind.
+void Emitter::conform_flags(int block) {
+    const FlagState wanted = entry_flags(block);
+    if (m_guest->instructions[m_guest->blocks[static_cast<size_t>(block)].first].live_in == 0) {
+        return;
+    }
+    if (wanted.memory) {
+        ensure_flags_in_memory();
+    }
+    if (wanted.host) {
+        load_flags();
+    }
+}
+
 void Emitter::prepare_flags_for(int block) {
+    if (m_careful) {
+        conform_flags(block);
+        return;
+    }
     if (inherits_flags(block)) {
         m_entry_flags[static_cast<size_t>(block)] = m_flags;
     } else if (must_prepare_flags_for(block)) {

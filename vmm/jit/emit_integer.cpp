@@ -25,10 +25,12 @@ bool emit_mov(Emitter& e, InstId id) {
     const auto in_host = [&](unsigned i) { return e.is_register(i) && !is_high_byte(e.reg(i)) && !in_memory(i); };
     if (e.size_of(0) == 8 && in_memory(0) && in_host(1)) {
         e.a.mov(e.gpr_slot(static_cast<unsigned>(guest_number(e.reg(0)))), e.target(e.reg(1), rax));
+        e.keep_rcx();
         return true;
     }
     if (e.size_of(0) >= 4 && in_host(0) && in_memory(1)) {
         e.a.mov(e.target(e.reg(0), rax), e.gpr_slot(static_cast<unsigned>(guest_number(e.reg(1))), e.size_of(0)));
+        e.keep_rcx();
         return true;
     }
     return emit_same(e, id);
@@ -64,9 +66,9 @@ bool emit_shift(Emitter& e, InstId id) {
         return false;
     }
     if (e.is_memory(0)) {
-        e.access(0);
+        const x86asm::Mem at = e.access(0);
         e.want_flags();
-        e.a.mov(rax, rcx);
+        e.a.lea(rax, at);
         e.a.mov(rcx, k_guest_rcx);
         e.a.emit(id, x86asm::ptr(rax, 0, e.size_of(0)), x86asm::cl);
     } else {

@@ -155,6 +155,9 @@ bool emit_same(Emitter& e, asmjit::InstId id) {
     e.a.emitOpArray(id, operands.data(), e.operand_count());
     store_results(e, plan);
     e.flags_written();
+    if (plan.used < 2) {
+        e.keep_rcx();
+    }
     return true;
 }
 

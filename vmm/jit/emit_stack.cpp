@@ -12,10 +12,7 @@ using x86asm::rcx;
 
 void move_stack(Emitter& e, int bytes) { e.a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, bytes)); }
 
-x86asm::Mem new_top(Emitter& e) {
-    e.a.lea(rcx, x86asm::ptr(k_guest_rsp, -8));
-    return e.access_address(8, Emitter::AccessKind::write);
-}
+x86asm::Mem new_top(Emitter& e) { return e.access_stack(k_guest_rsp, -8, Emitter::AccessKind::write); }
 
 bool emit_push_memory(Emitter& e) {
     if (!e.can_address(0)) {
@@ -37,7 +34,6 @@ bool emit_push(Emitter& e, InstId) {
     if (e.is_memory(0)) {
         return emit_push_memory(e);
     }
-    e.clobber_flags();
     const x86asm::Mem to = new_top(e);
     if (e.is_immediate(0)) {
         e.a.mov(to, asmjit::imm(e.immediate(0)));
@@ -45,6 +41,7 @@ bool emit_push(Emitter& e, InstId) {
         e.a.mov(to, e.read(e.reg(0), rax));
     }
     move_stack(e, -8);
+    e.keep_rcx();
     return true;
 }
 
@@ -52,15 +49,14 @@ bool emit_pop(Emitter& e, InstId) {
     if (e.one().decoded.operand_width != 64 || !e.is_register(0) || guest_number(e.reg(0)) < 0) {
         return false;
     }
-    e.clobber_flags();
-    e.a.mov(rcx, k_guest_rsp);
-    const x86asm::Mem from = e.access_address(8, Emitter::AccessKind::read);
+    const x86asm::Mem from = e.access_stack(k_guest_rsp, 0, Emitter::AccessKind::read);
     const x86asm::Gp to = e.target(e.reg(0), rax);
     if (to.id() != k_guest_rsp.id()) {
         move_stack(e, 8);
     }
     e.a.mov(to, from);
     e.write_back(e.reg(0), rax);
+    e.keep_rcx();
     return true;
 }
 
@@ -68,11 +64,10 @@ bool emit_leave(Emitter& e, InstId) {
     if (e.one().decoded.operand_width != 64) {
         return false;
     }
-    e.clobber_flags();
-    e.a.mov(rcx, x86asm::rbp);
-    const x86asm::Mem from = e.access_address(8, Emitter::AccessKind::read);
+    const x86asm::Mem from = e.access_stack(x86asm::rbp, 0, Emitter::AccessKind::read);
     e.a.lea(k_guest_rsp, x86asm::ptr(x86asm::rbp, 8));
     e.a.mov(x86asm::rbp, from);
+    e.keep_rcx();
     return true;
 }
 

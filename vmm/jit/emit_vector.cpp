@@ -45,6 +45,7 @@ int memory_operand(const Emitter& e) {
 struct Fields {
     unsigned reg = 0, rm = 0;
     bool memory = false;
+    int displacement = 0;  // of the memory operand, from rcx
 };
 
 unsigned host_number(const Emitter& e, int operand, unsigned raw) {
@@ -67,7 +68,7 @@ class Encoding {
         }
         put(m_one.opcode);
         if ((m_one.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0) {
-            put(m_fields.memory ? m_fields.reg << 3 | k_rcx_number : 0xc0 | m_fields.reg << 3 | (m_fields.rm & 7));
+            put_modrm();
         }
         for (const auto& immediate : m_one.raw.imm) {
             if (immediate.size != 0) {
@@ -79,6 +80,25 @@ class Encoding {
 
   private:
     void put(unsigned byte) { m_bytes[m_size++] = static_cast<uint8_t>(byte); }
+
+    void put_modrm() {
+        if (!m_fields.memory) {
+            put(0xc0 | m_fields.reg << 3 | (m_fields.rm & 7));
+            return;
+        }
+        const auto displacement = static_cast<unsigned>(m_fields.displacement);
+        if (displacement == 0) {
+            put(m_fields.reg << 3 | k_rcx_number);
+        } else if (displacement < 128) {
+            put(0x40 | m_fields.reg << 3 | k_rcx_number);
+            put(displacement);
+        } else {
+            put(0x80 | m_fields.reg << 3 | k_rcx_number);
+            for (unsigned i = 0; i < 4; ++i) {
+                put(displacement >> 8 * i & 0xff);
+            }
+        }
+    }
 
     void put_legacy() {
         for (unsigned i = 0; i < m_one.raw.prefix_count; ++i) {
@@ -114,17 +134,9 @@ class Encoding {
     const ZydisDecodedInstruction& m_one;
     std::span<const std::byte> m_raw;
     Fields m_fields;
-    std::array<uint8_t, 16> m_bytes{};
+    std::array<uint8_t, 24> m_bytes{};
     size_t m_size = 0;
 };
-
-// The host would fault on a misaligned operand, where the guest shall.
-void check_alignment(Emitter& e, unsigned alignment) {
-    if (alignment > 1) {
-        e.a.test(x86asm::cl, static_cast<int>(alignment - 1));
-        e.a.jne(e.slow());
-    }
-}
 
 // The general register operand, if there is one: its value into the scratch register when it has none of its own.
 int general_operand(const Emitter& e) {
@@ -189,8 +201,9 @@ void emit_as_it_is(Emitter& e, int memory, const interp::NativeOp& properties) {
     Fields fields;
     fields.memory = memory >= 0;
     if (fields.memory) {
-        e.access(static_cast<unsigned>(memory));
-        check_alignment(e, properties.alignment);
+        const x86asm::Mem at = e.access(static_cast<unsigned>(memory));
+        e.check_alignment(at, e.one().operand_use, properties.alignment);
+        fields.displacement = static_cast<int>(at.offset());
     }
     const auto& modrm = e.one().decoded.raw.modrm;
     fields.reg = host_number(e, operand_in(e, ZYDIS_OPERAND_ENCODING_MODRM_REG), modrm.reg);
@@ -207,6 +220,8 @@ void emit_as_it_is(Emitter& e, int memory, const interp::NativeOp& properties) {
     }
     if (finds_index(e)) {
         e.a.mov(k_guest_rcx, rcx);
+    } else {
+        e.keep_rcx();
     }
     e.flags_written();
 }

@@ -42,7 +42,7 @@ bool emit_x87(Emitter& e) {
         default: break;
     }
     if (e.operand_count() > 0 && e.is_memory(0)) {
-        e.access(0);
+        e.a.lea(rcx, e.access(0));
         embed(e, instruction.opcode, modrm.reg << 3U | k_rcx_number);
         return true;
     }

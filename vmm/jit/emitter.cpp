@@ -15,6 +15,12 @@ class ErrorRecorder final : public asmjit::ErrorHandler {
     bool failed = false;
 };
 
+// How many instructions of a block come before the jump at its end.
+unsigned body_of(const GuestBlock& block) {
+    const bool last_is_apart = block.end == BlockEnd::jump || block.end == BlockEnd::conditional;
+    return block.count - (last_is_apart ? 1U : 0U);
+}
+
 constexpr interp::DecodeMode k_long_mode{.code64 = true, .stack64 = true, .protected_mode = true};
 
 }  // namespace
@@ -27,7 +33,10 @@ void Emitter::start(asmjit::CodeHolder& code, GuestRegion& guest) {
     m_flags = {};
     m_slow = asmjit::Label();
     m_again = false;
+    m_careful = false;
+    m_asks_careful = false;
     m_labels.clear();
+    m_careful_entries.assign(guest.blocks.size(), {});
     m_slow_paths.clear();
     m_wake_paths.clear();
     m_ways_out.clear();
@@ -57,6 +66,7 @@ Emitter::Outcome Emitter::emit(asmjit::CodeHolder& code, GuestRegion& guest, std
     for (unsigned i = 0; i < guest.blocks.size(); ++i) {
         emit_block(i);
     }
+    emit_careful_blocks();
     emit_edge_paths();
     emit_wake_paths();
     emit_slow_paths();
@@ -80,10 +90,46 @@ void Emitter::emit_block(unsigned index) {
     m_flags = entry_flags(static_cast<int>(index));
     a.bind(m_labels[index]);
     m_bound[index] = true;
-    const bool last_is_apart = block.end == BlockEnd::jump || block.end == BlockEnd::conditional;
-    const unsigned count = block.count - (last_is_apart ? 1U : 0U);
+    m_block = index;
+    m_spans.fill({});
+    m_rcx_span = -1;
+    const unsigned count = body_of(block);
     for (unsigned i = 0; i < count; ++i) {
+        m_in_block = i;
         if (!emit_instruction(m_guest->instructions[block.first + i])) {
+            return;
+        }
+    }
+    emit_block_end(index);
+}
+
+// The second versions of blocks with shared checks, from the first of these on.
+void Emitter::emit_careful_blocks() {
+    m_careful = true;
+    for (unsigned i = 0; i < m_guest->blocks.size(); ++i) {
+        if (!m_careful_entries[i].empty()) {
+            emit_careful_block(i);
+        }
+    }
+}
+
+void Emitter::emit_careful_block(unsigned index) {
+    const GuestBlock& block = m_guest->blocks[index];
+    const std::vector<CarefulEntry>& entries = m_careful_entries[index];
+    m_flags = {.host = false, .memory = true};
+    m_rcx_span = -1;
+    auto entry = entries.begin();
+    const unsigned count = body_of(block);
+    for (unsigned i = entry->instruction; i < count; ++i) {
+        GuestInstruction& one = m_guest->instructions[block.first + i];
+        if (entry != entries.end() && entry->instruction == i) {
+            m_one = &one;
+            clobber_flags();  // as the one who jumps here has done
+            m_flags.memory = one.live_in != 0;
+            a.bind(entry->label);
+            ++entry;
+        }
+        if (!emit_instruction(one)) {
             return;
         }
     }
@@ -101,8 +147,13 @@ bool Emitter::emit_itself(const GuestInstruction& one) {
 bool Emitter::emit_instruction(GuestInstruction& one) {
     m_one = &one;
     m_slow = asmjit::Label();
+    m_keeps_rcx = false;
+    m_latest_span = m_rcx_span;
+    m_asks_careful = will_check();
     const size_t before = a.offset();
     const bool emitted = emit_itself(one);
+    m_asks_careful = false;
+    m_rcx_span = m_keeps_rcx && !m_slow.isValid() ? m_latest_span : -1;
     if (!emitted && a.offset() != before) {
         a.setOffset(before);  // cannot be: see emitter.hpp
     }
@@ -122,7 +173,8 @@ uint32_t Emitter::make_site() {
 }
 
 bool Emitter::emit_fallback(GuestInstruction& one) {
-    if (!one.may_fault || (!one.interpreted && one.live_after.any())) {
+    const bool shares_checks = !m_guest->blocks[m_block].checks.empty();
+    if (!one.may_fault || (!one.interpreted && (shares_checks || one.live_after.any()))) {
         one.may_fault = true;
         m_again = true;
     }

@@ -115,10 +115,18 @@ class Emitter {
     [[nodiscard]] bool can_address(unsigned i) const;  // false: return false from the emitter
     x86asm::Mem access(unsigned i);                    // reads or writes as the operand's actions say
     enum class AccessKind : uint8_t { read, write };
-    // The linear address is in rcx. After clobber_flags() only.
-    x86asm::Mem access_address(unsigned bytes, AccessKind kind);
-    // The effective address of operand i without segment into `to` (rcx or any register that is no part of it): no flags.
-    void effective_address(unsigned i, const x86asm::Gp& to);
+    // The 8 bytes at base + displacement, for what uses the stack without saying so.
+    x86asm::Mem access_stack(const x86asm::Gp& base, int displacement, AccessKind kind);
+    // The latest access is at [rcx + offset], and its address a multiple of `alignment`; anything else is the
+    // interpreter's.
+    void check_alignment(const x86asm::Mem& at, const SharedUse& use, unsigned alignment);
+    // rcx is what the latest access made it: the next instruction may find it so.
+    void keep_rcx() { m_keeps_rcx = true; }
+    // It is not, from here on: to be called when rcx changes before an access of the same instruction.
+    void change_rcx() { m_rcx_span = -1; }
+    // The effective address of operand i without segment and so many bytes below into `to` (rcx or any register that is
+    // no part of it): no flags.
+    void effective_address(unsigned i, const x86asm::Gp& to, int below = 0);
     asmjit::Label slow();
 
     // Units (emit_units.cpp): what the instruction needs is live afterwards. Clobbers the flags when it is not known to be.
@@ -191,6 +199,18 @@ class Emitter {
         asmjit::Label label, slow;
         int stack_change;
     };
+    // A shared check of the current block.
+    struct Span {
+        bool checked = false;
+        unsigned alignment = 1;  // its address modulo this is `residue`
+        unsigned residue = 0;
+    };
+    // Where the code of a block with shared checks goes on when one fails: its second version, which checks every access
+    // by itself.
+    struct CarefulEntry {
+        uint16_t instruction;  // of the block
+        asmjit::Label label;
+    };
     struct WayOut {
         asmjit::Label label;
         int64_t offset;
@@ -200,6 +220,16 @@ class Emitter {
 
     void emit_entry();
     void emit_block(unsigned index);
+    void emit_careful_blocks();
+    void emit_careful_block(unsigned index);
+    void enter_careful(const GuestInstruction& one, const asmjit::Label& label);
+    [[nodiscard]] bool will_check() const;
+    asmjit::Label careful();
+    void check_address(unsigned bytes, AccessKind kind, const asmjit::Label& otherwise);
+    x86asm::Mem use_span(const SharedUse& use, unsigned bytes);
+    void check_span(const SharedUse& use);
+    [[nodiscard]] bool shares(const SharedUse& use) const { return !m_careful && use.any(); }
+    void conform_flags(int block);
     // False: nothing after this instruction is reached.
     bool emit_instruction(GuestInstruction& one);
     bool emit_itself(const GuestInstruction& one);
@@ -247,6 +277,16 @@ class Emitter {
     std::vector<asmjit::Label> m_labels;      // of the blocks
     std::vector<std::optional<FlagState>> m_entry_flags;  // of blocks that do not begin with them in memory
     std::vector<bool> m_bound;
+    // Shared checks.
+    bool m_careful = false;     // the second versions are being emitted
+    unsigned m_block = 0;       // the current one
+    unsigned m_in_block = 0;    // the current instruction of it
+    std::array<Span, k_most_checks> m_spans;
+    int m_rcx_span = -1;        // rcx is the address of this one, at the start of the instruction
+    int m_latest_span = -1;     // what the latest access left in rcx
+    bool m_keeps_rcx = false;
+    bool m_asks_careful = false;
+    std::vector<std::vector<CarefulEntry>> m_careful_entries;  // by block
     bool m_again = false;
     bool m_fell_back = false;  // the latest instruction is the interpreter's
     std::vector<SlowPath> m_slow_paths;

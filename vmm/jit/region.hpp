@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "vmm/jit/flags.hpp"
+#include "vmm/jit/shared_checks.hpp"
 #include "vmm/jit/units.hpp"
 
 namespace skep::jit {
@@ -29,6 +30,7 @@ struct GuestInstruction {
     bool interpreted = false;  // it has turned out to be the interpreter's
     UnitUse units;             // what it needs
     UnitUse live_before, live_after;  // what is certainly live
+    SharedUse operand_use, stack_use;  // of its memory operand, of the stack
 
     [[nodiscard]] uint16_t end() const { return static_cast<uint16_t>(offset + decoded.length); }
 };
@@ -47,6 +49,7 @@ struct GuestBlock {
     BlockEnd end = BlockEnd::leaves;
     int taken = k_outside, next = k_outside;  // blocks
     uint16_t incoming = 0;                    // ways into it from inside
+    std::vector<SharedCheck> checks;
 };
 
 struct GuestRegion {

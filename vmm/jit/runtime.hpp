@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "vmm/interp/core.hpp"
+#include "vmm/jit/shared_checks.hpp"
 
 namespace skep::jit {
 
@@ -38,6 +39,7 @@ struct Runtime {
     uint64_t spare = 0;      // for one instruction
     uint64_t spare2 = 0;
     uint64_t top_bit = uint64_t{1} << 63;
+    std::array<uint64_t, k_most_checks> checked{};  // host addresses of the running block's spans (shared_checks.hpp)
     uint32_t vectors_asleep = 1;  // 0: the host's vector registers and MXCSR are the guest's (units.hpp)
     uint32_t avx_asleep = 1;      // 0: that, and VEX encoded instructions are allowed
     uint32_t x87_asleep = 1;      // 0: the host's x87 registers are the guest's

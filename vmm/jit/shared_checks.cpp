@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "vmm/jit/shared_checks.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "vmm/jit/emitter.hpp"
+
+namespace skep::jit {
+namespace {
+
+constexpr unsigned k_zero = 16, k_page_base = 17;  // "registers" that no instruction changes
+constexpr unsigned k_values = 18;
+constexpr unsigned k_rbp = 5, k_rsp = 4;
+
+// What a register holds: an unknown, and a known distance from it.
+struct Value {
+    uint32_t unknown = 0;
+    int64_t distance = 0;
+    bool operator==(const Value&) const = default;
+};
+
+// The sum of unknowns that two accesses must have in common.
+struct Base {
+    uint32_t base = 0, index = 0;
+    uint8_t scale = 0, segment = 0;
+    bool operator==(const Base&) const = default;
+};
+
+struct Access {
+    GuestInstruction* one = nullptr;
+    SharedUse GuestInstruction::* use = nullptr;
+    int64_t from = 0;
+    unsigned bytes = 0;
+    bool writes = false;
+};
+
+struct Group {
+    Base base;
+    int64_t lowest = 0, end = 0;
+    std::vector<Access> accesses;
+};
+
+bool fits(int64_t value) { return value > INT32_MIN + 8192 && value < INT32_MAX - 8192; }
+
+class Finder {
+  public:
+    explicit Finder(GuestRegion& region) : m_region(region) {}
+
+    void block(GuestBlock& block) {
+        m_groups.clear();
+        m_latest.clear();
+        forget_all();
+        for (unsigned i = 0; i < block.count; ++i) {
+            instruction(m_region.instructions[block.first + i]);
+        }
+        assign(block);
+    }
+
+  private:
+    Value fresh() { return {.unknown = ++m_unknowns, .distance = 0}; }
+
+    void forget_all() {
+        for (Value& value : m_values) {
+            value = fresh();
+        }
+        m_latest.clear();
+    }
+
+    void instruction(GuestInstruction& one) {
+        one.operand_use = one.stack_use = {};
+        if (one.interpreted || !(one.units.any() || emit_entry_of(one.decoded.mnemonic).function != nullptr)) {
+            forget_all();
+            return;
+        }
+        for (unsigned i = 0; i < one.decoded.operand_count_visible; ++i) {
+            operand(one, one.operands[i]);
+        }
+        stack_access(one);
+        follow_registers(one);
+    }
+
+    void operand(GuestInstruction& one, const ZydisDecodedOperand& operand) {
+        const bool touched = (operand.actions & (ZYDIS_OPERAND_ACTION_MASK_READ | ZYDIS_OPERAND_ACTION_MASK_WRITE)) != 0;
+        if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY || operand.mem.type != ZYDIS_MEMOP_TYPE_MEM || !touched ||
+            one.decoded.address_width != 64) {
+            return;
+        }
+        const auto& memory = operand.mem;
+        int64_t displacement = memory.disp.has_displacement ? memory.disp.value : 0;
+        if (!fits(displacement)) {
+            return;
+        }
+        if (memory.base == ZYDIS_REGISTER_RIP) {
+            displacement += one.end();
+        }
+        const Value base = m_values[number_of(memory.base)];
+        const Value index = m_values[number_of(memory.index)];
+        const bool has_segment = memory.segment == ZYDIS_REGISTER_FS || memory.segment == ZYDIS_REGISTER_GS;
+        const Base common{.base = base.unknown,
+                          .index = index.unknown,
+                          .scale = memory.index == ZYDIS_REGISTER_NONE ? uint8_t{0} : memory.scale,
+                          .segment = has_segment ? static_cast<uint8_t>(memory.segment - ZYDIS_REGISTER_ES) : uint8_t{0}};
+        add(common, {.one = &one,
+                     .use = &GuestInstruction::operand_use,
+                     .from = displacement + base.distance + index.distance * common.scale,
+                     .bytes = operand.size / 8U,
+                     .writes = (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0});
+    }
+
+    static unsigned number_of(ZydisRegister reg) {
+        if (reg == ZYDIS_REGISTER_NONE) {
+            return k_zero;
+        }
+        return reg == ZYDIS_REGISTER_RIP ? k_page_base : static_cast<unsigned>(guest_number(reg));
+    }
+
+    void stack_access(GuestInstruction& one) {
+        unsigned reg = k_rsp;
+        int64_t distance = 0;
+        bool writes = false;
+        switch (one.decoded.mnemonic) {
+            case ZYDIS_MNEMONIC_PUSH:
+            case ZYDIS_MNEMONIC_CALL: distance = -8; writes = true; break;
+            case ZYDIS_MNEMONIC_POP:
+            case ZYDIS_MNEMONIC_RET: break;
+            case ZYDIS_MNEMONIC_LEAVE: reg = k_rbp; break;
+            default: return;
+        }
+        if (one.decoded.operand_width == 64) {
+            const Value value = m_values[reg];
+            add({.base = value.unknown, .index = m_values[k_zero].unknown, .scale = 0, .segment = 0},
+                {.one = &one,
+                 .use = &GuestInstruction::stack_use,
+                 .from = value.distance + distance,
+                 .bytes = 8,
+                 .writes = writes});
+        }
+    }
+
+    void add(const Base& base, const Access& access) {
+        const auto same = [&](size_t group) { return m_groups[group].base == base; };
+        const int64_t end = access.from + access.bytes;
+        const auto found = std::ranges::find_if(m_latest, same);
+        if (found != m_latest.end()) {
+            Group& group = m_groups[*found];
+            const int64_t lowest = std::min(group.lowest, access.from);
+            const int64_t highest = std::max(group.end, end);
+            if (highest - lowest <= int64_t{k_most_span}) {
+                group.lowest = lowest;
+                group.end = highest;
+                group.accesses.push_back(access);
+                return;
+            }
+            m_latest.erase(found);
+        }
+        m_latest.push_back(m_groups.size());
+        m_groups.push_back({.base = base, .lowest = access.from, .end = end, .accesses = {access}});
+    }
+
+    void move(unsigned reg, int64_t distance) { m_values[reg].distance += distance; }
+    void forget(ZydisRegister reg) {
+        if (const int number = guest_number(reg); number >= 0) {
+            m_values[static_cast<unsigned>(number)] = fresh();
+        }
+    }
+    void forget_written(const GuestInstruction& one) {
+        for (unsigned i = 0; i < one.decoded.operand_count; ++i) {
+            const ZydisDecodedOperand& operand = one.operands[i];
+            if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER && (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0) {
+                forget(operand.reg.value);
+            }
+        }
+    }
+
+    // The value that a full-width register gets, where it is known by others.
+    std::optional<Value> known_result(const GuestInstruction& one) {
+        const ZydisDecodedOperand& source = one.operands[1];
+        const bool immediate = one.decoded.operand_count_visible == 2 && source.type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+        Value value = m_values[static_cast<unsigned>(guest_number(one.operands[0].reg.value))];
+        const auto moved = [&](int64_t by) {
+            value.distance += by;
+            return fits(value.distance) ? std::optional(value) : std::nullopt;
+        };
+        switch (one.decoded.mnemonic) {
+            case ZYDIS_MNEMONIC_ADD: return immediate ? moved(source.imm.value.s) : std::nullopt;
+            case ZYDIS_MNEMONIC_SUB: return immediate ? moved(-source.imm.value.s) : std::nullopt;
+            case ZYDIS_MNEMONIC_INC: return moved(1);
+            case ZYDIS_MNEMONIC_DEC: return moved(-1);
+            case ZYDIS_MNEMONIC_MOV:
+                if (source.type == ZYDIS_OPERAND_TYPE_REGISTER && guest_number(source.reg.value) >= 0) {
+                    return m_values[static_cast<unsigned>(guest_number(source.reg.value))];
+                }
+                return std::nullopt;
+            case ZYDIS_MNEMONIC_LEA:
+                if (one.decoded.address_width == 64 && source.mem.index == ZYDIS_REGISTER_NONE &&
+                    guest_number(source.mem.base) >= 0) {
+                    value = m_values[static_cast<unsigned>(guest_number(source.mem.base))];
+                    return moved(source.mem.disp.has_displacement ? source.mem.disp.value : 0);
+                }
+                return std::nullopt;
+            default: return std::nullopt;
+        }
+    }
+
+    void follow_registers(const GuestInstruction& one) {
+        switch (one.decoded.mnemonic) {
+            case ZYDIS_MNEMONIC_PUSH: move(k_rsp, -8); return;
+            case ZYDIS_MNEMONIC_POP:
+                move(k_rsp, 8);
+                forget(one.operands[0].reg.value);
+                return;
+            case ZYDIS_MNEMONIC_LEAVE:
+                m_values[k_rsp] = m_values[k_rbp];
+                move(k_rsp, 8);
+                m_values[k_rbp] = fresh();
+                return;
+            default: break;
+        }
+        const bool full = one.decoded.operand_count_visible > 0 && one.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                          ZydisRegisterGetClass(one.operands[0].reg.value) == ZYDIS_REGCLASS_GPR64;
+        if (const auto known = full ? known_result(one) : std::nullopt) {
+            m_values[static_cast<unsigned>(guest_number(one.operands[0].reg.value))] = *known;
+        } else {
+            forget_written(one);
+        }
+    }
+
+    void assign(GuestBlock& block) {
+        block.checks.clear();
+        for (const Group& group : m_groups) {
+            if (group.accesses.size() < 2 || block.checks.size() == k_most_checks) {
+                continue;
+            }
+            SharedCheck check{.size = static_cast<uint16_t>(group.end - group.lowest), .writes = false};
+            for (const Access& access : group.accesses) {
+                access.one->*access.use = {.check = static_cast<int8_t>(block.checks.size()),
+                                           .offset = static_cast<uint16_t>(access.from - group.lowest)};
+                check.writes = check.writes || access.writes;
+            }
+            block.checks.push_back(check);
+        }
+    }
+
+    GuestRegion& m_region;
+    uint32_t m_unknowns = 0;
+    std::array<Value, k_values> m_values;
+    std::vector<Group> m_groups;
+    std::vector<size_t> m_latest;  // of m_groups: the ones that may still grow
+};
+
+}  // namespace
+
+void find_shared_checks(GuestRegion& region) {
+    Finder finder(region);
+    for (GuestBlock& block : region.blocks) {
+        finder.block(block);
+    }
+}
+
+}  // namespace skep::jit
