@@ -38,6 +38,7 @@ bool target_to_rcx(Emitter& e) {
         if (!e.can_address(0)) {
             return false;
         }
+        e.clobber_flags();
         e.a.mov(rcx, e.access(0));
         return true;
     }

@@ -171,6 +171,7 @@ bool finds_index(const Emitter& e) {
 // What is checked is what is loaded, whatever other processors write meanwhile.
 void emit_ldmxcsr(Emitter& e) {
     constexpr auto k_reserved = static_cast<int32_t>(~interp::k_mxcsr_valid);
+    e.clobber_flags();
     const x86asm::Mem from = e.access(0);
     const x86asm::Mem copy = e.slot(&e.runtime().spare, 4);
     e.a.mov(eax, from);

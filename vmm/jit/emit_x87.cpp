@@ -21,6 +21,7 @@ void embed(Emitter& e, unsigned opcode, unsigned modrm) {
 // What is checked is what is loaded, whatever other processors write meanwhile.
 void emit_fldcw(Emitter& e) {
     const x86asm::Mem copy = e.slot(&e.runtime().spare, 4);
+    e.clobber_flags();
     e.a.movzx(eax, e.access(0));
     e.a.and_(eax, interp::k_fcw_valid);
     e.a.or_(eax, k_fcw_fixed);

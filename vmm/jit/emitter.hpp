@@ -10,7 +10,8 @@
 //   2. Otherwise write `bool emit_x(Emitter& e, asmjit::InstId)` in the file of its subject (emit_alu, emit_stack, ...):
 //      * Decide first: return false for forms that are not handled, before anything is emitted.
 //      * Memory next: `x86asm::Mem at = e.access(i)` checks operand i (e.access_address() any address in rcx) and gives
-//        [rcx]. It clobbers rax, rcx and the host's flags (it has saved them if anybody may want them). When the check
+//        [rcx + something]. It clobbers rax, rcx and maybe the host's flags (it has saved them if anybody may want them); who
+//        clobbers those himself calls e.clobber_flags() first. When the check
 //        fails, the interpreter runs the whole instruction from its start: so no guest register, flag or memory may have
 //        changed before the last access of the instruction. `e.slow()` is the label to jump to for the same treatment
 //        (a divisor of zero, say).
