@@ -18,7 +18,7 @@ constexpr unsigned k_not_canonical_bits = 64 - 48;
 
 // --- sites ---------------------------------------------------------------------------------------------------------------
 // Null: there are none left.
-const JumpSite* Emitter::new_jump_site() {
+JumpSite* Emitter::new_jump_site() {
     Runtime& all = runtime();
     if (all.jump_sites_used == k_jump_sites) {
         return nullptr;

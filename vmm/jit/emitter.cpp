@@ -8,6 +8,7 @@ namespace skep::jit {
 namespace {
 
 using x86asm::ecx;
+using x86asm::rax;
 
 class ErrorRecorder final : public asmjit::ErrorHandler {
   public:
@@ -151,10 +152,14 @@ bool Emitter::emit_instruction(GuestInstruction& one) {
     m_latest_span = m_rcx_span;
     m_asks_careful = will_check();
     const size_t before = a.offset();
+    m_next_page = nullptr;
+    if (one.straddles && !one.interpreted) {
+        check_next_page();
+    }
     const bool emitted = emit_itself(one);
     m_asks_careful = false;
     m_rcx_span = m_keeps_rcx && !m_slow.isValid() ? m_latest_span : -1;
-    if (!emitted && a.offset() != before) {
+    if (!emitted && a.offset() != before && !one.straddles) {
         a.setOffset(before);  // cannot be: see emitter.hpp
     }
     m_fell_back = !emitted;
@@ -163,8 +168,24 @@ bool Emitter::emit_instruction(GuestInstruction& one) {
     return goes_on;
 }
 
+// The part of the instruction that lies on the next page is still there.
+void Emitter::check_next_page() {
+    clobber_flags();
+    m_next_page = new_jump_site();
+    if (m_next_page == nullptr) {
+        a.jmp(slow());
+        return;
+    }
+    a.mov(rax, slot(&runtime().page_base));
+    a.or_(rax, slot(&m_places.core->code_context));
+    a.cmp(rax, slot(&m_next_page->page_key));
+    a.jne(slow());
+}
+
 uint32_t Emitter::make_site() {
     Site& site = m_sites.emplace_back();
+    site.straddles = m_one->straddles;
+    site.next_page = m_one->straddles ? m_next_page : nullptr;
     site.region = m_region;
     site.offset = m_one->offset;
     site.length = m_one->decoded.length;
@@ -219,6 +240,11 @@ void Emitter::emit_block_end(unsigned index) {
     const GuestBlock& block = m_guest->blocks[index];
     GuestInstruction& last = m_guest->instructions[block.first + block.count - 1U];
     m_one = &last;
+    if (last.straddles && (block.end == BlockEnd::jump || block.end == BlockEnd::conditional)) {
+        m_slow = asmjit::Label();
+        check_next_page();
+        finish_instruction(false);
+    }
     switch (block.end) {
         case BlockEnd::jump: go_to(block.taken, target_of(last), index); break;
         case BlockEnd::conditional: emit_conditional(block, index, last); break;

@@ -248,13 +248,14 @@ class Emitter {
     void wake(const uint32_t& asleep, uint64_t thunk);
     void emit_ways_out();
     void emit_way_out(int64_t offset, ExitKind kind);
-    const JumpSite* new_jump_site();
+    JumpSite* new_jump_site();
     void check_jump_site(const JumpSite& site, const asmjit::Label& otherwise);
     void emit_return_paths();
     void emit_call_paths();
     asmjit::Label way_out(int64_t offset, ExitKind kind);
     void start(asmjit::CodeHolder& code, GuestRegion& guest);
 
+    void check_next_page();
     uint32_t make_site();
     void save_flags();
     void ensure_flags_in_memory();
@@ -288,6 +289,7 @@ class Emitter {
     bool m_keeps_rcx = false;
     bool m_asks_careful = false;
     std::vector<std::vector<CarefulEntry>> m_careful_entries;  // by block
+    JumpSite* m_next_page = nullptr;  // of the current instruction, if that straddles
     bool m_again = false;
     bool m_fell_back = false;  // the latest instruction is the interpreter's
     std::vector<SlowPath> m_slow_paths;

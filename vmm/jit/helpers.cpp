@@ -46,6 +46,9 @@ ExitKind interpret_site(JitTranslator* translator, uint32_t index) noexcept {
     const uint64_t context = core.code_context;
     core.gpr[17] = rip;
     core.rip = rip;
+    if (site.straddles && !translator->find_next_page(site, rip)) {
+        return ExitKind::run_loop;
+    }
     if (site.flow == interp::Flow::branch) {
         core.requests.fetch_or(interp::k_request_step);  // that the handler does not go on with the next block itself
         if (!run_site(core, site)) {

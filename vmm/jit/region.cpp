@@ -91,20 +91,24 @@ class Former {
     // Decodes from a leader until something ends the run.
     void follow(uint16_t offset) {
         unsigned at = offset;
+        const auto end_of_bytes = static_cast<unsigned>(m_page.size());
         while (at < k_page && m_found.size() < k_most_instructions) {
             if (m_at[at] != k_nothing) {
                 m_leader[at] = true;
                 return;
             }
             GuestInstruction one;
-            const ZyanStatus status = ZydisDecoderDecodeFull(&decoder(), m_page.data() + at, std::min(15U, k_page - at),
+            const ZyanStatus status = ZydisDecoderDecodeFull(&decoder(), m_page.data() + at,
+                                                             std::min(k_longest_instruction, end_of_bytes - at),
                                                              &one.decoded, one.operands.data());
             if (!ZYAN_SUCCESS(status)) {
+                m_region.wants_next_page = m_region.wants_next_page || status == ZYDIS_STATUS_NO_MORE_DATA;
                 return;
             }
             one.offset = static_cast<uint16_t>(at);
             one.flags = flag_use(one.decoded, one.operands.data());
-            one.may_fault = may_fault(one);
+            one.straddles = one.end() > k_page;
+            one.may_fault = one.straddles || may_fault(one);
             one.units = unit_use(one);
             m_at[at] = static_cast<int16_t>(m_found.size());
             m_found.push_back(one);
@@ -139,7 +143,7 @@ class Former {
             const GuestInstruction& one = m_found[static_cast<size_t>(m_at[at])];
             m_region.instructions.push_back(one);
             m_region.lowest = std::min(m_region.lowest, one.offset);
-            m_region.highest = std::max(m_region.highest, one.end());
+            m_region.highest = std::max(m_region.highest, std::min<uint16_t>(one.end(), k_page));
             ++block.count;
             block.end = end_of(one);
             at = one.end();
@@ -200,6 +204,7 @@ void form_region(std::span<const std::byte> page, unsigned entry, GuestRegion& r
     region.blocks.clear();
     region.lowest = static_cast<uint16_t>(entry);
     region.highest = static_cast<uint16_t>(entry);
+    region.wants_next_page = false;
     Former(page, entry, region).run();
 }
 

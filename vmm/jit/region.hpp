@@ -27,6 +27,7 @@ struct GuestInstruction {
     uint16_t live_in = 0;   // arithmetic flags whose values before (after) it somebody may want
     uint16_t live_out = 0;
     bool may_fault = false;  // or leave the region by itself
+    bool straddles = false;  // ends on the next page
     bool interpreted = false;  // it has turned out to be the interpreter's
     UnitUse units;             // what it needs
     UnitUse live_before, live_after;  // what is certainly live
@@ -56,10 +57,13 @@ struct GuestRegion {
     std::vector<GuestInstruction> instructions;  // each block's in a row
     std::vector<GuestBlock> blocks;              // the entry first, the others by address
     uint16_t lowest = 0, highest = 0;            // bytes [lowest, highest) of the page that were looked at
+    bool wants_next_page = false;                // an instruction goes on behind the bytes that were given
 };
 
-// Decodes from `page` (a copy of the page's 4096 bytes), 64-bit code. Without instructions when the first one does not
-// lie on this page as a whole or is none.
+inline constexpr unsigned k_longest_instruction = 15;
+
+// Decodes from `page` (a copy of the page's 4096 bytes, and some of the next one's if they are known), 64-bit code.
+// Without instructions when the first one does not lie in these bytes as a whole or is none.
 void form_region(std::span<const std::byte> page, unsigned entry, GuestRegion& region);
 
 // The distance of a direct jump's target from the start of the instruction's page.

@@ -21,10 +21,14 @@ struct Region {
     bool stale = false;       // its bytes were written
 };
 
+struct JumpSite;
+
 struct Site {
     const Region* region = nullptr;
     uint16_t offset = 0;  // in the page
     bool decoded = false;
+    bool straddles = false;         // it ends on the next page:
+    JumpSite* next_page = nullptr;  // its page_key says where the bytes there are known to be the ones below; may be null
     interp::Flow flow = interp::Flow::next;
     uint8_t length = 0;
     std::array<std::byte, 15> bytes{};

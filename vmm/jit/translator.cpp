@@ -6,11 +6,13 @@
 
 #include "vmm/interp/blocks.hpp"
 #include "vmm/interp/dispatch.hpp"
+#include "vmm/interp/mmu.hpp"
 #include "vmm/interp/vcpu.hpp"
 #include "vmm/interp/vm.hpp"
 #include "vmm/jit/helpers.hpp"
 #include "vmm/jit/thunks.hpp"
 #include "vmm/x86/cpuid.hpp"
+#include "vmm/x86/descriptor.hpp"
 
 namespace skep::jit {
 namespace {
@@ -98,12 +100,59 @@ bool JitTranslator::watch(const std::byte* host_page, uint64_t clears) {
     return m_core.vm->code_clears() == clears && std::memcmp(m_copy.data() + m_guest.lowest, lowest, size) == 0;
 }
 
+// The host's place of the page behind the one that rip is on; null when that is no RAM that may be executed.
+const std::byte* JitTranslator::next_page(uint64_t rip) {
+    const uint64_t linear = (rip & ~k_page_mask) + k_page_size;
+    if (!x86::is_canonical(linear)) {
+        return nullptr;
+    }
+    const interp::AccessRule rule = m_core.cpl == 3 ? interp::k_as_user : interp::k_as_supervisor;
+    const std::byte* host = interp::try_resolve(m_core, linear, interp::Access::execute, rule).host;
+    return host != nullptr && m_core.memory->marks_of(host) != nullptr ? host : nullptr;
+}
+
+// Fills m_copy and forms m_guest.
+void JitTranslator::copy_code(const std::byte* host_page, unsigned offset) {
+    std::memcpy(m_copy.data(), host_page, k_page_size);
+    form_region(std::span(m_copy).first(k_page_size), offset, m_guest);
+    if (!m_guest.wants_next_page) {
+        return;
+    }
+    if (const std::byte* next = next_page(m_core.gpr[17])) {
+        std::memcpy(m_copy.data() + k_page_size, next, k_longest_instruction);
+        form_region(m_copy, offset, m_guest);
+    }
+}
+
+bool JitTranslator::find_next_page(Site& site, uint64_t rip) {
+    const uint64_t key = (rip & ~k_page_mask) | m_core.code_context;
+    if (site.next_page != nullptr && site.next_page->page_key == key) {
+        return true;
+    }
+    const std::byte* next = next_page(rip);
+    const unsigned here = k_page_size - site.offset;
+    const auto same = [&] { return std::memcmp(site.bytes.data() + here, next, site.length - here) == 0; };
+    if (next == nullptr || !same()) {
+        return false;
+    }
+    if (site.next_page == nullptr) {
+        return true;
+    }
+    const uint64_t clears = m_core.vm->code_clears();
+    m_core.vm->watch_code(*m_core.vcpu, next, site.length - here, true);
+    if (m_core.vm->code_clears() != clears || !same() || m_core.code_context != (key & k_page_mask)) {
+        return false;
+    }
+    site.next_page->page_key = key;
+    m_pages[next].straddlers.push_back(site.next_page);
+    return true;
+}
+
 Region* JitTranslator::make_region(const std::byte* host, uint32_t key) {
     const std::byte* host_page = page_of(host);
     const uint64_t clears = m_core.vm->code_clears();
-    std::memcpy(m_copy.data(), host_page, m_copy.size());
     const auto offset = static_cast<uint16_t>(host - host_page);
-    form_region(m_copy, offset, m_guest);
+    copy_code(host_page, offset);
     if (m_guest.instructions.empty() || !watch(host_page, clears)) {
         return nullptr;
     }
@@ -136,7 +185,7 @@ bool JitTranslator::emit(Region& region) {
             m_runtime->jump_sites_used = jump_sites;
             continue;
         }
-        if (outcome == Emitter::Outcome::failed || !place_code(code, *m_cache)) {
+            if (outcome == Emitter::Outcome::failed || !place_code(code, *m_cache)) {
             return false;
         }
         region.entry = base;
@@ -188,6 +237,9 @@ void JitTranslator::drop_page(const std::byte* host_page) {
         for (const uint64_t at : region->returns) {
             m_cache->patch_jump(at, m_places.thunks.stale_return);
         }
+    }
+    for (JumpSite* site : found->second.straddlers) {
+        site->page_key = 0;
     }
     m_pages.erase(found);
 }

@@ -35,6 +35,10 @@ class JitTranslator final : public interp::Translator {
     void forget_contexts() override;
     void clear() override;
 
+    // The bytes of `site`, at `rip`, on the next page are still the ones it was made of; from now on a change is noticed.
+    // False: what is there is a matter for the run loop. On behalf of translated code.
+    bool find_next_page(Site& site, uint64_t rip);
+
     // Runs translated code from a region's entry, which Core::gpr[17] points to.
     ExitKind enter(const Region& region);
 
@@ -47,10 +51,13 @@ class JitTranslator final : public interp::Translator {
     struct Page {
         std::unordered_map<uint32_t, Region*> regions;  // by offset | key << 16
         std::unordered_map<uint32_t, std::vector<uint64_t>> waiting;  // links (executable addresses) to what is not there yet
+        std::vector<JumpSite*> straddlers;  // instructions of the page before that end here
     };
 
     JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cache, uint32_t threshold);
     Region* make_region(const std::byte* host, uint32_t key);
+    void copy_code(const std::byte* host_page, unsigned offset);
+    const std::byte* next_page(uint64_t rip);
     bool watch(const std::byte* host_page, uint64_t clears);
     bool emit(Region& region);
     void link(Region& region, const Emitter::Output& output);
@@ -67,7 +74,7 @@ class JitTranslator final : public interp::Translator {
     std::unordered_map<const std::byte*, Page> m_pages;
     std::unique_ptr<Emitter> m_emitter;
     GuestRegion m_guest;
-    std::array<std::byte, 4096> m_copy{};
+    std::array<std::byte, 4096 + k_longest_instruction> m_copy{};  // of a page and the start of the next one
     JitStats m_stats;
 };
 

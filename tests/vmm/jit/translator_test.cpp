@@ -130,6 +130,26 @@ TEST(Translator, self_modifying_code_runs_the_new_bytes) {
     EXPECT_GT(engines.stats().dropped_pages, 0U);
 }
 
+// An instruction of a hot loop that lies across two pages is translated, and the part on the next page noticed when it
+// changes.
+TEST(Translator, an_instruction_across_two_pages_runs_its_new_bytes) {
+    // mov ecx, 300; jmp l; ... l: nop; nop; nop; nop; add eax, 1 (two bytes on the page); cmp ecx, 100; jne s;
+    // mov byte [rip+(imm + 2)], 5; s: dec ecx; jnz l
+    const Bytes start{0xb9, 0x2c, 0x01, 0, 0, 0xe9, 0xf0, 0x0f, 0, 0};
+    const Bytes loop{0x90, 0x90, 0x90, 0x90, 0x05, 0x01, 0, 0, 0, 0x83, 0xf9, 0x64, 0x75, 0x07, 0xc6,
+                     0x05, 0xf2, 0xff, 0xff, 0xff, 0x05, 0xff, 0xc9, 0x75, 0xe7};
+    const Bytes code = start + Bytes(4090 - start.size(), 0x90) + loop;
+    Engines engines;
+    engines.each([&](CpuHarness& cpu) {
+        fill_state(cpu, 3);
+        cpu.state.gpr[k_rax] = 0;
+        cpu.run(code);
+    });
+    engines.expect_equal("across two pages");
+    EXPECT_EQ(engines.translated.state.gpr[k_rax], 300U + 99 * 0x50000);
+    EXPECT_LT(engines.stats().entries, 200U);  // most rounds did not come by the interpreter
+}
+
 // An interrupt request ends a translated loop that would run for ever.
 TEST(Translator, an_endless_loop_is_left_when_somebody_wants_something) {
     Engines engines;
