@@ -17,30 +17,23 @@ namespace {
 
 struct Interrupt {
     Record record;
-    // When it came: how far the log was, how many accesses to devices (and interrupts) there had been.
-    uint64_t log_next;
-    size_t accesses;
+    uint64_t log_next;  // how far the log was
+    TakenInterrupt taken;
 };
 
 std::vector<Interrupt> interrupts_of(const Machine& machine) {
     Control control;
     std::memcpy(&control, machine.ram().data() + k_control, sizeof control);
     const uint64_t end = std::min(control.log_next - k_supervisor_window, k_log_end);
-    std::vector<size_t> places;
-    const std::vector<IoEvent>& events = machine.io().events();
-    for (size_t i = 0; i < events.size(); ++i) {
-        if (events[i].kind == IoEvent::Kind::interrupt) {
-            places.push_back(i);
-        }
-    }
+    const std::vector<TakenInterrupt>& taken = machine.io().interrupts();
     std::vector<Interrupt> found;
-    for (uint64_t at = k_log; at + sizeof(Record) <= end; at += sizeof(Record)) {
+    for (uint64_t at = k_log; at + sizeof(Record) <= end && found.size() < taken.size(); at += sizeof(Record)) {
         Record record;
         std::memcpy(&record, machine.ram().data() + at, sizeof record);
         // an INT n of the program looks alike, but no interrupt was acknowledged for it
         const bool is_interrupt = record.vector >= k_vector_irq && record.vector < k_vector_irq_end;
-        if (is_interrupt && found.size() < places.size() && events[places[found.size()]].value == record.vector) {
-            found.push_back({record, at + k_supervisor_window, places[found.size()]});
+        if (is_interrupt && taken[found.size()].vector == record.vector) {
+            found.push_back({record, at + k_supervisor_window, taken[found.size()]});
         }
     }
     return found;
@@ -50,7 +43,7 @@ std::vector<Interrupt> interrupts_of(const Machine& machine) {
 class ReplayIo final : public LockstepIo {
   public:
     // The first `skips` boundaries that look right for interrupt number `at` are passed over: in a loop that changes only
-    // memory the registers do not tell which turn it was.
+    // vector registers nothing else tells which turn it was.
     void begin(std::vector<Interrupt> interrupts, size_t at = 0, unsigned skips = 0) {
         m_interrupts = std::move(interrupts);
         m_next = 0;
@@ -75,7 +68,7 @@ class ReplayIo final : public LockstepIo {
     }
     uint8_t acknowledge_interrupt() override {
         const auto vector = static_cast<uint8_t>(m_interrupts[m_next++].record.vector);
-        note(IoEvent::Kind::interrupt, 0, 1, vector);
+        note_interrupt(vector);
         if (m_next < m_interrupts.size()) {
             vcpu->kick(KickReason::interrupt);
         }
@@ -95,7 +88,7 @@ class ReplayIo final : public LockstepIo {
         // The same registers may come again in a later round or behind another event.
         Control control;
         std::memcpy(&control, core.memory->ram().data() + k_control, sizeof control);
-        if (control.log_next != interrupt.log_next || control.round != record.round || events().size() != interrupt.accesses) {
+        if (control.log_next != interrupt.log_next || control.round != record.round || accesses() != interrupt.taken.accesses) {
             return false;
         }
         unsigned at = 0;
@@ -104,7 +97,8 @@ class ReplayIo final : public LockstepIo {
                 return false;
             }
         }
-        return true;
+        // A loop may change nothing but memory from turn to turn.
+        return memory_hash() == interrupt.taken.memory;
     }
     std::vector<Interrupt> m_interrupts;
     size_t m_next = 0, m_skip_at = 0;
@@ -122,6 +116,10 @@ CpuState stepping(CpuState state) {
 
 AsynchronousLockstep::AsynchronousLockstep(Hypervisor& engine) : m_machine(std::make_unique<Machine>(engine)) {
     m_replayed = std::make_unique<Machine>(m_interpreter, std::make_unique<ReplayIo>());
+    m_machine->io().remember_memory();
+    m_replayed->io().remember_memory();
+    constexpr unsigned k_patience = 200;  // looks: it goes step by step
+    m_replayed->set_patience(k_patience);
     m_thread = std::thread([this] { interrupt_others(); });
 }
 

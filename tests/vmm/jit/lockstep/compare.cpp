@@ -97,7 +97,7 @@ void compare_memory(std::string& out, const Machine& a, const Machine& b) {
 }
 
 void compare_io(std::string& out, const LockstepIo& a, const LockstepIo& b) {
-    if (a.events() == b.events()) [[likely]] {
+    if (a.events() == b.events() && a.accesses() == b.accesses()) [[likely]] {
         return;
     }
     static constexpr std::array<const char*, 5> k_kinds = {"port read", "port write", "mmio read", "mmio write", "interrupt"};
@@ -116,6 +116,7 @@ void compare_io(std::string& out, const LockstepIo& a, const LockstepIo& b) {
             return;
         }
     }
+    out += fmt::format("{} / {} accesses to devices\n", a.accesses(), b.accesses());
 }
 
 void line(std::string& out, const char* name, uint64_t a, uint64_t b) {

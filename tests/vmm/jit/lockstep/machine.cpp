@@ -53,6 +53,7 @@ std::span<const std::byte> data_image(uint64_t seed) {
 
 // --- devices -------------------------------------------------------------------------------------------------------------
 void LockstepIo::note(IoEvent::Kind kind, uint64_t address, unsigned size, uint64_t value) {
+    ++m_accesses;
     if (m_events.size() < k_most_events) {
         m_events.push_back({kind, static_cast<uint8_t>(size), address, value});
     }
@@ -94,14 +95,32 @@ uint8_t LockstepIo::acknowledge_interrupt() {
         vector = m_pending.front();
         m_pending.erase(m_pending.begin());
     }
-    note(IoEvent::Kind::interrupt, 0, 1, vector);
+    note_interrupt(vector);
     return vector;
+}
+void LockstepIo::note_interrupt(uint8_t vector) {
+    m_interrupts.push_back({m_accesses, m_remembers_memory ? memory_hash() : 0, vector});
+    note(IoEvent::Kind::interrupt, 0, 1, vector);
+}
+uint64_t LockstepIo::memory_hash() const {
+    constexpr unsigned k_lanes = 4;
+    std::array<uint64_t, k_lanes> sums = {1, 2, 3, 4};
+    for (size_t at = 0; at + 8 * k_lanes <= ram.size(); at += 8 * k_lanes) {
+        std::array<uint64_t, k_lanes> words;
+        std::memcpy(words.data(), ram.data() + at, sizeof words);
+        for (unsigned lane = 0; lane < k_lanes; ++lane) {
+            sums[lane] = (sums[lane] ^ words[lane]) * 0x9e37'79b9'7f4a'7c15;
+            sums[lane] ^= sums[lane] >> 32;
+        }
+    }
+    return mix(sums[0]) + mix(sums[1] + 1) + mix(sums[2] + 2) + mix(sums[3] + 3);
 }
 void LockstepIo::reset() {
     m_events.clear();
+    m_interrupts.clear();
     m_pending.clear();
     m_outside.store(0);
-    m_reads = 0;
+    m_reads = m_accesses = 0;
     m_cr8 = 0;
 }
 
@@ -166,6 +185,7 @@ Machine::Machine(Hypervisor& hypervisor, std::unique_ptr<LockstepIo> io) : m_io(
     }
     m_vcpu = std::move(*vcpu);
     m_io->vcpu = m_vcpu.get();
+    m_io->ram = m_memory->ram();
     m_watchdog = std::make_unique<Watchdog>(*m_vcpu);
 }
 
@@ -224,6 +244,7 @@ void Machine::load(const Case& one, const Assembled& code) {
     write_control(one);
     std::memset(ram + k_ist_top - k_page_size, 0, k_page_size);
     std::memset(ram + k_stack, 0, k_stack_top - k_stack);
+    std::memset(ram + k_log, 0, k_log_end - k_log);
     // 0xf4 (HLT) where nothing is: a stray jump ends soon.
     std::memset(ram + k_code, 0xf4, k_code_pages * k_page_size);
     std::memcpy(ram + k_code + one.code_offset, code.bytes.data(),

@@ -44,6 +44,12 @@ struct IoEvent {
     bool operator==(const IoEvent&) const = default;
 };
 
+struct TakenInterrupt {
+    uint64_t accesses;  // to devices before it
+    uint64_t memory;    // what guest memory was, if that is remembered
+    uint8_t vector;
+};
+
 // Devices that answer the same way every time, and remember.
 class LockstepIo : public CpuIo {
   public:
@@ -63,18 +69,28 @@ class LockstepIo : public CpuIo {
     // Any thread: an interrupt from outside, unless one is waiting already.
     void raise(uint8_t vector);
     [[nodiscard]] const std::vector<IoEvent>& events() const { return m_events; }
+    // All of them, however long a case runs.
+    [[nodiscard]] const std::vector<TakenInterrupt>& interrupts() const { return m_interrupts; }
+    [[nodiscard]] uint64_t accesses() const { return m_accesses; }
+    // With each interrupt, what guest memory was when it came.
+    void remember_memory() { m_remembers_memory = true; }
     Vcpu* vcpu = nullptr;
+    std::span<const std::byte> ram;
 
   protected:
+    [[nodiscard]] uint64_t memory_hash() const;
     void note(IoEvent::Kind kind, uint64_t address, unsigned size, uint64_t value);
+    void note_interrupt(uint8_t vector);
     // A write to k_port_irq.
     virtual void raised_by_port(uint8_t vector);
 
   private:
-    std::vector<IoEvent> m_events;
+    std::vector<IoEvent> m_events;  // the first of them
+    std::vector<TakenInterrupt> m_interrupts;
     std::vector<uint8_t> m_pending;
     std::atomic<uint8_t> m_outside{0};
-    uint64_t m_reads = 0;
+    uint64_t m_reads = 0, m_accesses = 0;
+    bool m_remembers_memory = false;
     uint8_t m_cr8 = 0;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// lockstep [--reference ENGINE] [--other ENGINE] [--seed S] [--blocks N] [--case SEED] [--print]: random programs on two
-// engines; stops at the first difference and prints it, made small.
+// lockstep [--reference ENGINE] [--other ENGINE] [--seed S] [--blocks N] [--case SEED [--interrupted --repeat N]] [--print]:
+// random programs on two engines; stops at the first difference and prints it, made small.
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
@@ -19,7 +19,7 @@ struct Options {
     std::string reference = "interp", other = "jit";
     uint64_t seed = 1, blocks = 100'000, one_case = 0;
     std::string corpus;
-    unsigned corpus_count = 24;
+    unsigned corpus_count = 24, repeat = 1;
     unsigned most_reports = 1;
     bool print = false, interrupted = false, verbose = false;
 };
@@ -28,9 +28,16 @@ int run_one(Lockstep& lockstep, const Options& options) {
     if (options.print) {
         fmt::print("{}", Lockstep::describe(lockstep.make(options.one_case)));
     }
-    const std::string difference = lockstep.run_seed(options.one_case);
-    fmt::print("{}\n", difference.empty() ? "equal" : lockstep.report(options.one_case, difference));
-    return difference.empty() ? 0 : 1;
+    for (unsigned n = 0; n < options.repeat; ++n) {
+        const uint64_t seed = options.one_case;
+        const std::string difference = options.interrupted ? lockstep.run_seed_interrupted(seed) : lockstep.run_seed(seed);
+        if (!difference.empty()) {
+            fmt::print("run {}:\n{}\n", n + 1, options.interrupted ? difference : lockstep.report(seed, difference));
+            return 1;
+        }
+    }
+    fmt::print("equal\n");
+    return 0;
 }
 
 // Programs as inputs of tests/fuzz/translator_fuzz.cpp.
@@ -104,6 +111,7 @@ int main(int argc, char** argv) {
     app.add_option("--seed", options.seed, "of the run");
     app.add_option("--blocks", options.blocks, "basic blocks to run, rounds counted");
     app.add_option("--case", options.one_case, "only the case of this seed");
+    app.add_option("--repeat", options.repeat, "how often to run that case: interrupts come by chance");
     app.add_option("--reports", options.most_reports, "differences to print before stopping");
     app.add_option("--write-corpus", options.corpus, "folder for seeds of the fuzzer");
     app.add_flag("--print", options.print, "print the case, or what the cases met");
