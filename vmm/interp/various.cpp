@@ -5,6 +5,7 @@
 #include "vmm/interp/ea.hpp"
 #include "vmm/interp/flags.hpp"
 #include "vmm/interp/segments.hpp"
+#include "vmm/interp/vm.hpp"
 #include "vmm/x86/cpuid.hpp"
 
 namespace skep::interp {
@@ -64,6 +65,8 @@ void random_number(Core& core, const Op* op) {
     } else {
         asm volatile("rdrand %[v]\n\tsetc %[g]" : [v] "=r"(value), [g] "=qm"(good) : : "cc");
     }
+    good = core.vm->witnessed(core, HostNumber::random, good ? 1 : 0) != 0;
+    value = static_cast<T>(core.vm->witnessed(core, HostNumber::random, value));
     write_reg<T>(core, op->rm, good ? value : T{0});
     write_arithmetic_flags(core, good ? uint64_t{k_flag_cf} : 0);
 }

@@ -104,7 +104,9 @@ void GuestTsc::set(uint64_t guest_ticks) {
     m_offset.store((paused_at != 0 ? paused_at : __rdtsc()) - host_ticks, std::memory_order_release);
 }
 
-uint64_t guest_tsc(const Core& core) { return core.vm->tsc_now(); }
+uint64_t guest_tsc(const Core& core) {
+    return core.vm->witnessed(core, HostNumber::tsc, core.vm->tsc_now());
+}
 
 // --- VM ------------------------------------------------------------------------------------------------------------------
 Result<std::unique_ptr<Vm>> InterpHypervisor::create_vm(GuestMemory& memory, const CpuConfig& config) {

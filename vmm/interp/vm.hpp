@@ -44,6 +44,16 @@ class GuestTsc {
 // Ticks a second of this host's TSC, measured once against the monotonic clock if CPUID does not tell.
 [[nodiscard]] uint64_t host_tsc_hz();
 
+// What a processor takes from the host by itself, past CpuIo: the time and random numbers. A witness sees each number and
+// may put another in its place, so that a test can record a guest's run and repeat it.
+enum class HostNumber : uint8_t { tsc, random };
+class Witness {
+  public:
+    virtual ~Witness() = default;
+    // On the vCPU's thread, inside the instruction.
+    virtual uint64_t host_number(const Core& core, HostNumber kind, uint64_t value) = 0;
+};
+
 class InterpVm final : public Vm, private MemoryMapListener {
   public:
     InterpVm(GuestMemory& memory, const CpuConfig& config, TranslatorFactory make_translator = {});
@@ -60,6 +70,12 @@ class InterpVm final : public Vm, private MemoryMapListener {
 
     // After loading a saved state.
     void set_tsc(uint64_t guest_ticks) { m_tsc.set(guest_ticks); }
+
+    // Before any vCPU runs.
+    void set_witness(Witness* witness) { m_witness = witness; }
+    [[nodiscard]] uint64_t witnessed(const Core& core, HostNumber kind, uint64_t value) const {
+        return m_witness == nullptr ? value : m_witness->host_number(core, kind, value);
+    }
 
     [[nodiscard]] GuestMemory& memory() { return m_memory; }
     [[nodiscard]] const CpuConfig& config() const { return m_config; }
@@ -85,6 +101,7 @@ class InterpVm final : public Vm, private MemoryMapListener {
     CpuConfig m_config;
     TranslatorFactory m_make_translator;
     GuestTsc m_tsc;
+    Witness* m_witness = nullptr;
     std::byte* m_ram;
     std::unique_ptr<std::atomic<uint64_t>[]> m_lines;  // of each RAM page, one bit for 64 bytes
     mutable std::mutex m_mutex;                         // the list, and every change of m_lines
