@@ -68,7 +68,9 @@ class ForegroundWorker {
   public:
     ForegroundWorker(const EndSignals& signals, bool is_terminal) : m_signals(signals), m_is_terminal(is_terminal) {}
 
-    [[nodiscard]] Status start(const std::string& program, const std::string& spec_text) {
+    // `more`: further options of the worker's.
+    [[nodiscard]] Status start(const std::string& program, const std::string& spec_text,
+                               const std::vector<std::string>& more) {
         const Fd spec(memfd_create("vm.yaml", 0));  // inherited by the worker as /proc/self/fd/N
         std::array<int, 2> input{-1, -1};
         if (!spec || !write_all(spec.get(), spec_text) || (m_is_terminal && pipe2(input.data(), O_CLOEXEC) != 0)) {
@@ -77,10 +79,15 @@ class ForegroundWorker {
         const Fd input_end(input[0]);
         m_input.reset(input[1]);
         const std::string spec_path = fmt::format("/proc/self/fd/{}", spec.get());
+        std::vector<const char*> arguments{program.c_str(), "--spec", spec_path.c_str(), "--stdio"};
+        for (const std::string& option : more) {
+            arguments.push_back(option.c_str());
+        }
+        arguments.push_back(nullptr);
         const pid_t parent = getpid();
         m_pid = fork();
         if (m_pid == 0) {
-            run_child(program, spec_path, input_end.get(), parent);
+            run_child(arguments, input_end.get(), parent);
         }
         if (m_pid < 0) {
             return fail_errno(errno, fmt::format("Cannot start '{}'", program));
@@ -120,7 +127,7 @@ class ForegroundWorker {
         return static_cast<int>((timeout > 0 ? std::min(left, longest) : longest) * 1000) + 1;
     }
 
-    [[noreturn]] void run_child(const std::string& program, const std::string& spec_path, int input, pid_t parent) const {
+    [[noreturn]] void run_child(const std::vector<const char*>& arguments, int input, pid_t parent) const {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) {
             _exit(static_cast<int>(ExitCode::error));
@@ -131,7 +138,7 @@ class ForegroundWorker {
             setpgid(0, 0);  // keys of the terminal are ours to pass on
             dup2(input, STDIN_FILENO);
         }
-        execl(program.c_str(), program.c_str(), "--spec", spec_path.c_str(), "--stdio", static_cast<char*>(nullptr));
+        execv(arguments[0], const_cast<char* const*>(arguments.data()));
         _exit(static_cast<int>(ExitCode::error));
     }
 
@@ -176,6 +183,8 @@ class RunCommand final : public Command {
                 const double seconds = std::strtod(text.c_str(), nullptr);
                 return seconds > 0 ? std::string() : fmt::format("'{}' is no number of seconds above 0", text);
             });
+        app.add_flag("--jit-stats", m_jit_stats, "With --cpu jit: at the end tell on standard error what the translator did");
+        app.add_flag("--jit-perf-map", m_jit_perf_map, "With --cpu jit: write /tmp/perf-PID.map, for perf of the worker");
     }
     [[nodiscard]] int error_code() const override { return static_cast<int>(ExitCode::error); }
     [[nodiscard]] int usage_error_code() const override { return error_code(); }  // 2 says that the guest halted
@@ -199,7 +208,7 @@ class RunCommand final : public Command {
         }
         const EndSignals signals;
         ForegroundWorker worker(signals, is_terminal);
-        if (const Status started = worker.start(program->string(), print_spec(*spec)); !started) {
+        if (const Status started = worker.start(program->string(), print_spec(*spec), worker_options()); !started) {
             return tl::unexpected<Error>(started.error());
         }
         const RawTerminal terminal(STDIN_FILENO);
@@ -223,8 +232,19 @@ class RunCommand final : public Command {
         return {};
     }
 
+    [[nodiscard]] std::vector<std::string> worker_options() const {
+        std::vector<std::string> options;
+        if (m_jit_stats) {
+            options.emplace_back("--jit-stats");
+        }
+        if (m_jit_perf_map) {
+            options.emplace_back("--jit-perf-map");
+        }
+        return options;
+    }
+
     MachineOptions m_options;
-    bool m_exit_on_reboot = false;
+    bool m_exit_on_reboot = false, m_jit_stats = false, m_jit_perf_map = false;
     double m_timeout = 0;
 };
 

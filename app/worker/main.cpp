@@ -74,6 +74,8 @@ Result<WorkerOutcome> run_spec(const WorkerOptions& options) {
     WorkerInputs inputs{.spec = *spec, .resolve = {}, .socket = options.socket, .version = SKEP_VERSION};
     inputs.resolve = [](const std::string& file) -> Result<std::filesystem::path> { return std::filesystem::absolute(file); };
     inputs.serial_zero = options.stdio ? SerialZero::standard_streams : SerialZero::control_socket;
+    inputs.jit_stats = options.jit_stats;
+    inputs.jit_perf_map = options.jit_perf_map;
     return run_worker(std::move(inputs));
 }
 
@@ -96,6 +98,8 @@ Result<WorkerOutcome> run_locked_bundle(const Bundle& bundle, const WorkerOption
     WorkerInputs inputs{.spec = *spec, .resolve = {}, .socket = socket, .version = SKEP_VERSION};
     inputs.resolve = [&bundle](const std::string& file) { return bundle.resolve(file); };
     inputs.serial_zero = options.stdio ? SerialZero::standard_streams : SerialZero::control_socket;
+    inputs.jit_stats = options.jit_stats;
+    inputs.jit_perf_map = options.jit_perf_map;
     return run_worker(std::move(inputs));
 }
 

@@ -20,6 +20,10 @@ Result<WorkerOptions> parse_options(int argc, char** argv) {
             *value = argv[++index];
         } else if (argument == "--stdio") {
             options.stdio = true;
+        } else if (argument == "--jit-stats") {
+            options.jit_stats = true;
+        } else if (argument == "--jit-perf-map") {
+            options.jit_perf_map = true;
         } else if (argument == "--describe-devices") {
             const bool has_form = index + 1 < argc && argv[index + 1][0] != '-';
             options.describe_devices = has_form ? argv[++index] : "json";

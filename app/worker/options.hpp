@@ -14,6 +14,8 @@ struct WorkerOptions {
     std::string spec_file;    // --spec FILE|-: a throw-away machine
     std::string socket;       // --socket PATH instead of the runtime folder's
     bool stdio = false;       // --stdio: serial port 0 on standard input and output
+    bool jit_stats = false;     // --jit-stats: at the end, what the translator did, on standard error
+    bool jit_perf_map = false;  // --jit-perf-map: /tmp/perf-PID.map names translated code
     bool version = false;
     std::string describe_devices;  // --describe-devices [json|text]: prints the device catalogue
 };

@@ -6,6 +6,7 @@
 #include <sys/signalfd.h>
 
 #include <condition_variable>
+#include <cstdio>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
@@ -49,12 +50,19 @@ Status Worker::choose_back_end() {
         }
         m_hypervisor = std::move(*kvm);
     } else if (choice->backend == CpuBackend::jit) {
-        m_hypervisor = std::make_unique<jit::JitHypervisor>();
+        jit::JitOptions options{.perf_map = m_inputs.jit_perf_map};
+        if (m_inputs.jit_stats) {
+            options.report = [](const std::string& text) { std::fputs(text.c_str(), stderr); };
+        }
+        m_hypervisor = std::make_unique<jit::JitHypervisor>(std::move(options));
     } else {
         m_hypervisor = std::make_unique<interp::InterpHypervisor>();
     }
     m_cpu_name = m_hypervisor->name();
     log_info("CPU: {} ({})", m_cpu_name, m_cpu_reason);
+    if ((m_inputs.jit_stats || m_inputs.jit_perf_map) && choice->backend != CpuBackend::jit) {
+        log_warning("This machine's processor is no translator (jit) but {}: there is nothing to tell about it.", m_cpu_name);
+    }
     return {};
 }
 

@@ -32,6 +32,7 @@ struct WorkerInputs {
     std::filesystem::path socket;  // empty: no control socket
     SerialZero serial_zero = SerialZero::control_socket;
     std::string version;
+    bool jit_stats = false, jit_perf_map = false;  // as the options of the command line
 };
 
 struct WorkerOutcome {

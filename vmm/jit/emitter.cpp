@@ -189,8 +189,18 @@ uint32_t Emitter::make_site() {
     site.region = m_region;
     site.offset = m_one->offset;
     site.length = m_one->decoded.length;
+    site.mnemonic = static_cast<uint16_t>(m_one->decoded.mnemonic);
     std::copy_n(m_page.begin() + m_one->offset, site.length, site.bytes.begin());
     return static_cast<uint32_t>(m_sites.size() - 1);
+}
+
+// Before the interpreter is called, for the profile. Clobbers the host's flags.
+void Emitter::count_site(uint32_t site, CountByMnemonic ProfileCounters::*counts) {
+    if (m_places.counters != nullptr) {
+        const uint16_t mnemonic = m_sites[site].mnemonic;
+        a.add(slot(&(m_places.counters->*counts)[mnemonic]), 1);
+        a.mov(slot(&m_places.counters->helping, 4), mnemonic);
+    }
 }
 
 bool Emitter::emit_fallback(GuestInstruction& one) {
@@ -206,6 +216,7 @@ bool Emitter::emit_fallback(GuestInstruction& one) {
     const uint32_t index = make_site();
     Site& site = m_sites.back();
     const interp::Decoded decoded = interp::decode_instruction(std::span(site.bytes).first(site.length), k_long_mode, 0);
+    count_site(index, &ProfileCounters::interpreted);
     a.mov(ecx, index);
     a.call(asmjit::imm(m_places.thunks.interpret[0]));
     return decoded.flow == interp::Flow::next;
@@ -226,6 +237,7 @@ void Emitter::finish_instruction(bool returns) {
 void Emitter::emit_slow_paths() {
     for (const SlowPath& path : m_slow_paths) {
         a.bind(path.label);
+        count_site(path.site, &ProfileCounters::slow);
         a.mov(ecx, path.site);
         a.call(asmjit::imm(m_places.thunks.interpret[path.returns ? path.live.index() : 0]));
         if (path.reload_flags) {

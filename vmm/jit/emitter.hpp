@@ -35,6 +35,7 @@
 #include <vector>
 
 #include "vmm/jit/host_registers.hpp"
+#include "vmm/jit/profile.hpp"
 #include "vmm/jit/region.hpp"
 #include "vmm/jit/runtime.hpp"
 #include "vmm/jit/site.hpp"
@@ -60,6 +61,7 @@ struct Thunks {
 struct Places {
     interp::Core* core = nullptr;
     Runtime* runtime = nullptr;
+    ProfileCounters* counters = nullptr;  // null: nobody counts
     Thunks thunks;
 };
 
@@ -257,6 +259,7 @@ class Emitter {
 
     void check_next_page();
     uint32_t make_site();
+    void count_site(uint32_t site, CountByMnemonic ProfileCounters::*counts);
     void save_flags();
     void ensure_flags_in_memory();
     void choose_entry_flags();

@@ -19,8 +19,9 @@ Result<std::unique_ptr<Vm>> JitHypervisor::create_vm(GuestMemory& memory, const 
     const size_t usual = std::clamp(k_all_caches / std::max(config.cpu_count, 1U), k_smallest_cache, k_largest_cache);
     const size_t bytes = (m_options.cache_bytes != 0 ? m_options.cache_bytes : usual) & ~size_t{4095};
     const uint32_t threshold = m_options.threshold;
-    return std::make_unique<interp::InterpVm>(memory, config, [bytes, threshold](interp::Core& core) {
-        return JitTranslator::create(core, bytes, threshold);
+    const ProfileOptions profile{.report = m_options.report, .perf_map = m_options.perf_map ? PerfMap::create() : nullptr};
+    return std::make_unique<interp::InterpVm>(memory, config, [bytes, threshold, profile](interp::Core& core) {
+        return JitTranslator::create(core, bytes, threshold, profile);
     });
 }
 

@@ -4,20 +4,26 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
 
 #include "vmm/cpu/vcpu.hpp"
 
 namespace skep::jit {
 
-// What tests choose otherwise.
 struct JitOptions {
+    // Called with a profile of each processor when it goes, by whoever lets it go; empty: none is made. It costs a little.
+    std::function<void(const std::string& text)> report{};
+    bool perf_map = false;  // writes /tmp/perf-PID.map
+    // What tests choose otherwise.
     uint32_t threshold = 32;  // how often a block is interpreted before it is translated
     size_t cache_bytes = 0;   // of translated code, a vCPU; 0: by their number. A multiple of 4096.
 };
 
 class JitHypervisor final : public Hypervisor {
   public:
-    explicit JitHypervisor(const JitOptions& options = {}) : m_options(options) {}
+    explicit JitHypervisor(JitOptions options = {}) : m_options(std::move(options)) {}
     [[nodiscard]] std::string name() const override { return "jit"; }
     // On a host that cannot translate, its processors interpret.
     Result<std::unique_ptr<Vm>> create_vm(GuestMemory& memory, const CpuConfig& config) override;

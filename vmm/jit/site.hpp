@@ -16,6 +16,7 @@ struct Region {
     uint64_t entry = 0;       // executable address
     uint64_t stale_exit = 0;  // code that leaves at the region's entry: where a patched entry jumps
     std::vector<uint64_t> returns;  // executable addresses where the calls in it come back
+    uint64_t linear = 0;      // address of the entry when it was made
     uint16_t offset = 0;      // of the entry in the page
     uint32_t key = 0;         // Block::key
     bool stale = false;       // its bytes were written
@@ -31,6 +32,7 @@ struct Site {
     JumpSite* next_page = nullptr;  // its page_key says where the bytes there are known to be the ones below; may be null
     interp::Flow flow = interp::Flow::next;
     uint8_t length = 0;
+    uint16_t mnemonic = 0;  // ZydisMnemonic
     std::array<std::byte, 15> bytes{};
     std::array<interp::Op, 2> ops{};
 };

@@ -139,6 +139,7 @@ class ThunkMaker {
         a.ret();
         a.bind(leaves);
         put_units_to_sleep();  // one may have been woken before the other refused
+        count_left();
         a.add(rsp, 8);  // nobody goes on there
         a.jmp(leave_stored);
     }
@@ -162,12 +163,24 @@ class ThunkMaker {
         a.mov(eax, static_cast<uint32_t>(ExitKind::unknown_target));
         a.jmp(m_leave_common);
     }
+    void count(uint64_t ProfileCounters::*what) {
+        if (m_places.counters != nullptr) {
+            a.add(slot(&(m_places.counters->*what)), 1);
+        }
+    }
+    void count_left() {
+        if (m_places.counters != nullptr) {
+            a.mov(ecx, slot(&m_places.counters->helping, 4));
+            a.add(ptr(static_cast<uint64_t>(reinterpret_cast<uintptr_t>(m_places.counters->left_after.data())), rcx, 3, 8), 1);
+        }
+    }
     // rcx = RIP, eax = the JumpSite, which learns where that is.
     void make_look_up_site() {
         m_look_up_site = a.newLabel();
         const asmjit::Label unknown = a.newLabel();
         Runtime& runtime = *m_places.runtime;
         a.bind(m_look_up_site);
+        count(&ProfileCounters::site_misses);
         const auto table = static_cast<int32_t>(reinterpret_cast<uintptr_t>(runtime.jump_targets.data()));
         a.mov(slot(&m_places.core->rip), rcx);
         a.push(rdx);
@@ -196,6 +209,7 @@ class ThunkMaker {
         std::array<asmjit::Label, k_return_search> found;
         m_return = a.newLabel();
         a.bind(m_return);
+        count(&ProfileCounters::other_returns);
         for (unsigned i = 0; i < k_return_search; ++i) {
             found[i] = a.newLabel();
             a.cmp(rcx, ptr(rsp, static_cast<int32_t>((i + 1) * sizeof(ReturnFrame) + offsetof(ReturnFrame, rip))));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "vmm/jit/translator.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -34,21 +36,52 @@ void run_translated(interp::Core& core, const interp::Op* op) {
 
 }  // namespace
 
-std::unique_ptr<JitTranslator> JitTranslator::create(interp::Core& core, size_t cache_bytes, uint32_t threshold) {
+std::unique_ptr<JitTranslator> JitTranslator::create(interp::Core& core, size_t cache_bytes, uint32_t threshold,
+                                                     const ProfileOptions& options) {
     auto cache = CodeCache::create(cache_bytes);
     const bool host_can = x86::host_vector_features().bmi2 && x86::host_vector_features().avx;
     if (!cache || !host_can || !interp::is_low(&core, sizeof core)) {
         return nullptr;
     }
     auto made = std::unique_ptr<JitTranslator>(new JitTranslator(core, std::move(cache), threshold));
-    if (!interp::is_low(made->m_runtime.get(), sizeof(Runtime)) || !made->m_returns.is_low() ||
+    if (!made->make_profile(options) || !interp::is_low(made->m_runtime.get(), sizeof(Runtime)) || !made->m_returns.is_low() ||
         !make_thunks(*made->m_cache, made->m_places)) {
         return nullptr;
     }
     made->m_returns.set_empty(made->m_places.thunks.return_to_nothing);
     made->m_emitter = std::make_unique<Emitter>(made->m_places, made->m_sites);
     made->m_thunk_bytes = made->m_cache->used();
+    made->thunks_made();
     return made;
+}
+
+JitTranslator::~JitTranslator() {
+    if (m_profile) {
+        m_profile->attribute_samples(m_regions);
+        m_report(m_profile->report(m_stats));
+    }
+}
+
+// Before the thunks.
+bool JitTranslator::make_profile(const ProfileOptions& options) {
+    m_perf_map = options.perf_map;
+    if (!options.report) {
+        return true;
+    }
+    m_report = options.report;
+    m_profile = std::make_unique<Profile>(m_core.vcpu->index());
+    m_places.counters = &m_profile->counters();
+    return m_profile->is_low();
+}
+
+void JitTranslator::thunks_made() {
+    const uint64_t behind = m_cache->next(), begin = behind - m_thunk_bytes;
+    if (m_profile) {
+        m_profile->set_code(begin, behind, behind + m_cache->room());
+    }
+    if (m_perf_map) {
+        m_perf_map->add(begin, m_thunk_bytes, "skep thunks");
+    }
 }
 
 JitTranslator::JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cache, uint32_t threshold)
@@ -70,7 +103,25 @@ ExitKind JitTranslator::enter(const Region& region) {
                                                      .code = region.entry};
     m_returns.choose(m_core.code_context);
     using Enter = ExitKind (*)(uint64_t code);
-    return reinterpret_cast<Enter>(m_places.thunks.enter)(region.entry);
+    const auto code = reinterpret_cast<Enter>(m_places.thunks.enter);
+    if (m_profile) [[unlikely]] {
+        return enter_profiled(code, region);
+    }
+    return code(region.entry);
+}
+
+ExitKind JitTranslator::enter_profiled(ExitKind (*code)(uint64_t), const Region& region) {
+    if (m_profile->wants_attribution()) {
+        m_profile->attribute_samples(m_regions);
+    }
+    m_profile->now(ThreadActivity::in_translated_code);
+    const ExitKind kind = code(region.entry);
+    m_profile->now(ThreadActivity::interpreting);
+    if (kind == ExitKind::unknown_target) {
+        ++m_stats.unknown_targets;
+        m_profile->unknown_target(m_core.rip);
+    }
+    return kind;
 }
 
 // --- making --------------------------------------------------------------------------------------------------------------
@@ -79,7 +130,13 @@ bool JitTranslator::translate(interp::Core& core, interp::Block& block) {
         core.requests.fetch_or(interp::k_request_flush_tlb);  // which drops all code, this block's too
         return false;
     }
+    if (m_profile) {
+        m_profile->now(ThreadActivity::translating);
+    }
     Region* region = make_region(block.host, block.key);
+    if (m_profile) {
+        m_profile->now(ThreadActivity::interpreting);
+    }
     if (region == nullptr) {
         return false;
     }
@@ -160,6 +217,7 @@ Region* JitTranslator::make_region(const std::byte* host, uint32_t key) {
     region.host_page = host_page;
     region.offset = offset;
     region.key = key;
+    region.linear = m_core.gpr[17];
     if (!emit(region)) {
         ++m_stats.failed;
         return nullptr;
@@ -198,6 +256,9 @@ bool JitTranslator::emit(Region& region) {
         m_stats.instructions += m_guest.instructions.size();
         m_stats.host_bytes += m_cache->next() - base;
         m_stats.fallbacks += output.fallbacks;
+        if (m_perf_map) {
+            m_perf_map->add(base, m_cache->next() - base, fmt::format("guest {:x}", region.linear));
+        }
         return true;
     }
     return false;
@@ -245,6 +306,7 @@ void JitTranslator::drop_page(const std::byte* host_page) {
 }
 
 void JitTranslator::forget_contexts() {
+    ++m_stats.forgotten_contexts;
     m_runtime->jump_targets.fill({});
     std::fill_n(m_runtime->jump_sites.begin(), m_runtime->jump_sites_used, JumpSite{});
     m_returns.forget();
@@ -253,6 +315,9 @@ void JitTranslator::forget_contexts() {
 
 void JitTranslator::clear() {
     ++m_stats.clears;
+    if (m_profile) {
+        m_profile->attribute_samples(m_regions);
+    }
     m_pages.clear();
     m_regions.clear();
     m_sites.clear();

@@ -3,13 +3,17 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "vmm/interp/translator.hpp"
 #include "vmm/jit/code_cache.hpp"
 #include "vmm/jit/emitter.hpp"
+#include "vmm/jit/perf_map.hpp"
+#include "vmm/jit/profile.hpp"
 #include "vmm/jit/region.hpp"
 #include "vmm/jit/return_stacks.hpp"
 #include "vmm/jit/runtime.hpp"
@@ -21,13 +25,24 @@ namespace skep::jit {
 // Counted on the vCPU's thread.
 struct JitStats {
     uint64_t regions = 0, instructions = 0, host_bytes = 0, fallbacks = 0, failed = 0;
-    uint64_t dropped_pages = 0, clears = 0, entries = 0;
+    uint64_t dropped_pages = 0, clears = 0, forgotten_contexts = 0;
+    uint64_t entries = 0, unknown_targets = 0;
+};
+
+// For those who want to see where the time goes.
+struct ProfileOptions {
+    std::function<void(const std::string& text)> report;  // called when the processor goes; empty: no profile
+    std::shared_ptr<PerfMap> perf_map;                    // may be null
 };
 
 class JitTranslator final : public interp::Translator {
   public:
     // Null when this host cannot translate (no BMI2 or AVX, no executable or no low memory).
-    static std::unique_ptr<JitTranslator> create(interp::Core& core, size_t cache_bytes, uint32_t threshold);
+    static std::unique_ptr<JitTranslator> create(interp::Core& core, size_t cache_bytes, uint32_t threshold,
+                                                 const ProfileOptions& options = {});
+    ~JitTranslator() override;
+    JitTranslator(const JitTranslator&) = delete;
+    JitTranslator& operator=(const JitTranslator&) = delete;
 
     [[nodiscard]] uint32_t threshold(const interp::DecodeMode& mode) const override;
     bool translate(interp::Core& core, interp::Block& block) override;
@@ -60,6 +75,9 @@ class JitTranslator final : public interp::Translator {
     const std::byte* next_page(uint64_t rip);
     bool watch(const std::byte* host_page, uint64_t clears);
     bool emit(Region& region);
+    bool make_profile(const ProfileOptions& options);
+    void thunks_made();
+    ExitKind enter_profiled(ExitKind (*code)(uint64_t), const Region& region);
     void link(Region& region, const Emitter::Output& output);
 
     interp::Core& m_core;
@@ -76,6 +94,9 @@ class JitTranslator final : public interp::Translator {
     GuestRegion m_guest;
     std::array<std::byte, 4096 + k_longest_instruction> m_copy{};  // of a page and the start of the next one
     JitStats m_stats;
+    std::function<void(const std::string&)> m_report;
+    std::unique_ptr<Profile> m_profile;  // null: none wanted
+    std::shared_ptr<PerfMap> m_perf_map;
 };
 
 }  // namespace skep::jit
