@@ -292,17 +292,40 @@ void JitTranslator::drop_page(const std::byte* host_page) {
         return;
     }
     ++m_stats.dropped_pages;
+    std::vector<uint64_t> entries;
     for (const auto& [place, region] : found->second.regions) {
         region->stale = true;
         m_cache->patch_jump(region->entry, region->stale_exit);
         for (const uint64_t at : region->returns) {
             m_cache->patch_jump(at, m_places.thunks.stale_return);
         }
+        forget_target(*region);
+        entries.push_back(region->entry);
     }
     for (JumpSite* site : found->second.straddlers) {
         site->page_key = 0;
     }
     m_pages.erase(found);
+    forget_sites(entries);
+}
+
+// A stale region would leave to the run loop whenever it is entered, so nobody shall know it any longer.
+void JitTranslator::forget_target(const Region& region) {
+    for (unsigned at = region.offset; at < k_jump_targets; at += k_page_size) {
+        JumpTarget& target = m_runtime->jump_targets[at];
+        if (target.code == region.entry) {
+            target = {};
+        }
+    }
+}
+
+void JitTranslator::forget_sites(std::vector<uint64_t>& entries) {
+    std::ranges::sort(entries);
+    for (JumpSite& site : std::span(m_runtime->jump_sites).first(m_runtime->jump_sites_used)) {
+        if (site.code >= entries.front() && site.code <= entries.back() && std::ranges::binary_search(entries, site.code)) {
+            site = {};
+        }
+    }
 }
 
 void JitTranslator::forget_contexts() {

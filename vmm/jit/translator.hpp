@@ -75,6 +75,8 @@ class JitTranslator final : public interp::Translator {
     const std::byte* next_page(uint64_t rip);
     bool watch(const std::byte* host_page, uint64_t clears);
     bool emit(Region& region);
+    void forget_target(const Region& region);
+    void forget_sites(std::vector<uint64_t>& entries);
     bool make_profile(const ProfileOptions& options);
     void thunks_made();
     ExitKind enter_profiled(ExitKind (*code)(uint64_t), const Region& region);
