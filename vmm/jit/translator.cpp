@@ -306,7 +306,9 @@ void JitTranslator::drop_page(const std::byte* host_page) {
         site->page_key = 0;
     }
     m_pages.erase(found);
-    forget_sites(entries);
+    if (!entries.empty()) {
+        forget_sites(entries);
+    }
 }
 
 // A stale region would leave to the run loop whenever it is entered, so nobody shall know it any longer.
