@@ -41,7 +41,8 @@ enum AccessRule : uint8_t {
 };
 inline constexpr unsigned k_access_rules = 4;
 
-// Direct-mapped: entry of linear page p is [p % size]. A tag is the linear page address, or empty_tag() of the entry.
+// The entry of linear page p is [p % k_tlb_entries]; what had to go there for another page is k_tlb_entries behind, for
+// those who look twice (translated code, when it misses). A tag is the linear page address, or empty_tag() of the entry.
 // host address = host_page + (linear address - tag). The write tag is only set for pages that need no notice of writes
 // (dirty bit set, no decoded code on it, RAM).
 // Translated code takes the tag from the linear address and compares what is left with the page size, so an empty tag
@@ -53,12 +54,13 @@ struct TlbEntry {
     uint64_t unused = 0;  // size: 32, as translated code scales
 };
 inline constexpr unsigned k_tlb_entries = 1024;
+inline constexpr unsigned k_tlb_places = 2 * k_tlb_entries;
 // The tag of "nothing here" in entry `index`: a page that belongs into an entry far away.
 constexpr uint64_t empty_tag(unsigned index) { return (uint64_t{index} ^ (k_tlb_entries / 2)) << 12; }
-using TlbSet = std::array<TlbEntry, k_tlb_entries>;
+using TlbSet = std::array<TlbEntry, k_tlb_places>;
 constexpr TlbSet empty_tlb_set() {
     TlbSet set{};
-    for (unsigned i = 0; i < k_tlb_entries; ++i) {
+    for (unsigned i = 0; i < k_tlb_places; ++i) {
         set[i].read_tag = set[i].write_tag = empty_tag(i);
     }
     return set;
@@ -66,7 +68,7 @@ constexpr TlbSet empty_tlb_set() {
 inline std::byte* host_of(const TlbEntry& entry, uint64_t linear) { return entry.host_page + (linear & 0xfff); }
 // Which entries of a set hold something, so that a flush touches only those.
 struct TlbUse {
-    using Bits = std::array<uint64_t, k_tlb_entries / 64>;
+    using Bits = std::array<uint64_t, k_tlb_places / 64>;
     Bits used{};
     Bits global{};
     Bits large{};  // parts of a page larger than 4 KiB

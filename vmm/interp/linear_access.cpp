@@ -48,6 +48,15 @@ uint64_t load_piece(Core& core, const Piece& piece, unsigned size) {
     return value;
 }
 
+void store_host(std::byte* host, unsigned size, uint64_t value) {
+    switch (size) {
+        case 8: store_le<uint64_t>(host, value); break;
+        case 4: store_le(host, static_cast<uint32_t>(value)); break;
+        case 2: store_le(host, static_cast<uint16_t>(value)); break;
+        default: std::memcpy(host, &value, size); break;
+    }
+}
+
 void store_piece(Core& core, const Piece& piece, unsigned size, uint64_t value) {
     if (piece.host == nullptr) {
         for (unsigned done = 0; done < size;) {
@@ -57,12 +66,7 @@ void store_piece(Core& core, const Piece& piece, unsigned size, uint64_t value) 
         }
         return;
     }
-    switch (size) {
-        case 8: store_le<uint64_t>(piece.host, value); break;
-        case 4: store_le(piece.host, static_cast<uint32_t>(value)); break;
-        case 2: store_le(piece.host, static_cast<uint16_t>(value)); break;
-        default: std::memcpy(piece.host, &value, size); break;
-    }
+    store_host(piece.host, size, value);
     note_code_write(core, piece.host, size);
 }
 
@@ -88,6 +92,11 @@ void write_linear(Core& core, uint64_t linear, unsigned size, uint64_t value, Ac
     const uint64_t offset = linear & k_page_mask;
     note_data_access(core, linear, size, Access::write);
     if (offset + size <= k_page_size) {
+        const TlbEntry& entry = core.tlb_sets[rule][(linear / k_page_size) % k_tlb_entries];
+        if (entry.write_tag == (linear & ~k_page_mask)) {
+            store_host(host_of(entry, linear), size, value);
+            return;
+        }
         store_piece(core, resolve_piece(core, linear, Access::write, rule), size, value);
         return;
     }

@@ -237,6 +237,21 @@ bool page_in(Core& core, uint64_t linear, unsigned size, Access access) {
     return false;
 }
 
+std::byte* find_host_slowly(Core& core, uint64_t linear, Access access) noexcept {
+    if (core.code64 && !x86::is_canonical(linear)) {
+        return nullptr;
+    }
+    const uint64_t page = linear & ~k_page_mask;
+    const TlbEntry& behind = core.tlb[(linear / k_page_size) % k_tlb_entries + k_tlb_entries];
+    if ((access == Access::write ? behind.write_tag : behind.read_tag) == page) {
+        return host_of(behind, linear);
+    }
+    if (try_resolve(core, linear, access, data_rule(core)).faulted()) {
+        return nullptr;
+    }
+    return access == Access::write ? host_for_write(core, linear, 1) : host_for_read(core, linear, 1);
+}
+
 namespace {
 
 void throw_unless(const Core& core, bool done) {

@@ -61,6 +61,14 @@ inline std::byte* host_for_write(Core& core, uint64_t linear, unsigned size) {
     return nullptr;
 }
 
+// The same for what lies on one page, through the MMU if it must be. Null also for what faults, which is not raised. The
+// pointer is good until something is flushed, even when the TLB has forgotten it for another page.
+std::byte* find_host_slowly(Core& core, uint64_t linear, Access access) noexcept;
+inline std::byte* find_host(Core& core, uint64_t linear, Access access) {
+    std::byte* known = access == Access::write ? host_for_write(core, linear, 1) : host_for_read(core, linear, 1);
+    return known != nullptr ? known : find_host_slowly(core, linear, access);
+}
+
 // --- for handlers that know their Op: Core::rip is set only when it is needed ------------------------------------------
 // An access that crosses into the next page never matches: neighbouring pages lie in different entries.
 template <typename T>

@@ -151,6 +151,7 @@ struct Backing {
     }
     const auto index = static_cast<unsigned>((page / k_page_size) % k_tlb_entries);
     TlbEntry& entry = core.tlb_sets[rule][index];
+    make_room(core.tlb_sets[rule], core.tlb_use[rule], index, page);
     const std::atomic<uint8_t>* marks = core.memory->marks_of(backing.page);
     const bool has_code = marks != nullptr && (marks->load(std::memory_order_seq_cst) & k_page_has_code) != 0;
     entry.read_tag = found.readable ? page : empty_tag(index);
@@ -242,6 +243,15 @@ Resolved try_resolve(Core& core, uint64_t linear, Access access, AccessRule rule
     }
     controls.pdpte = core.pdpte;
     return resolve_by_walk(core, controls, linear, access, rule);
+}
+
+bool is_known(Core& core, uint64_t linear, Access access) noexcept {
+    const x86::PagingControls controls = x86::paging_controls(core.cr0, core.cr3, core.cr4, core.msr.efer);
+    if (controls.mode == x86::PagingMode::none) {
+        return true;
+    }
+    const auto known = core.second_tlb.find(linear, core.spaces.current().tag, core.spaces.global_tag());
+    return known && allows(mapping_of(*known, controls, linear, requester_of(data_rule(core))), access);
 }
 
 Fault page_fault(Core& core, uint64_t linear, uint32_t error_code) {

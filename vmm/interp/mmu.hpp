@@ -30,6 +30,9 @@ struct Resolved {
 // decodes. `execute` is for instruction fetch: no data tag is filled that the same rule would not allow.
 // Nothing of the guest's registers changes, not even on a fault.
 Resolved try_resolve(Core& core, uint64_t linear, Access access, AccessRule rule) noexcept;
+// Whether try_resolve() of such an access by the current rule needs no page walk, and does not fault: then nothing of the
+// guest's memory changes either.
+[[nodiscard]] bool is_known(Core& core, uint64_t linear, Access access) noexcept;
 // The #PF that a refused access raises; sets CR2.
 Fault page_fault(Core& core, uint64_t linear, uint32_t error_code);
 // The same, throwing that #PF. Returns nullptr for what the machine answers; *physical_out, if not null, is set always.

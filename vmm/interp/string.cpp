@@ -99,11 +99,9 @@ class Pointer {
 Pointer source_of(Core& core, const Op& op) { return {core, op, k_si, op.segment}; }
 Pointer destination_of(Core& core, const Op& op) { return {core, op, k_di, k_es}; }
 
-// Host memory for a forward run, or null.
+// Host memory for a forward run, or null. It stays good while the next one is looked for.
 std::byte* host_run(Core& core, const Pointer& pointer, uint64_t bytes, Access access) {
-    const uint64_t linear = pointer.linear(static_cast<unsigned>(bytes), access);
-    return access == Access::write ? host_for_write(core, linear, static_cast<unsigned>(bytes))
-                                   : host_for_read(core, linear, static_cast<unsigned>(bytes));
+    return find_host(core, pointer.linear(static_cast<unsigned>(bytes), access), access);
 }
 
 // False after a page fault was left for the run loop.

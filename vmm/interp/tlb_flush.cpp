@@ -29,10 +29,6 @@ void drop(Core& core, unsigned rule, unsigned index) {
     core.tlb_use[rule].large[word_of(index)] &= ~bit_of(index);
 }
 
-uint64_t page_of(const TlbEntry& entry, unsigned index) {
-    return entry.read_tag != empty_tag(index) ? entry.read_tag : entry.write_tag;
-}
-
 enum class Which : uint8_t { all, not_global };
 
 void drop_inline(Core& core, Which which) {
@@ -46,10 +42,12 @@ void drop_inline(Core& core, Which which) {
 }
 
 void drop_inline_page(Core& core, uint64_t linear) {
-    const auto index = static_cast<unsigned>((linear / k_page_size) % k_tlb_entries);
+    const auto first = static_cast<unsigned>((linear / k_page_size) % k_tlb_entries);
     for (unsigned rule = 0; rule < k_access_rules; ++rule) {
-        if (page_of(core.tlb_sets[rule][index], index) == (linear & ~k_page_mask)) {
-            drop(core, rule, index);
+        for (const unsigned index : {first, first + k_tlb_entries}) {
+            if (page_of(core.tlb_sets[rule][index], index) == (linear & ~k_page_mask)) {
+                drop(core, rule, index);
+            }
         }
     }
 }

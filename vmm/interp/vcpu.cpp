@@ -313,6 +313,17 @@ bool InterpVcpu::due() const {
            (core.interrupt_maybe && (core.rflags_rest & k_flag_if) != 0);
 }
 
+bool InterpVcpu::goes_on() {
+    Core& core = *m_core;
+    while (core.requests.load(std::memory_order_relaxed) == 0 && core.activity == Activity::running) {
+        if (due() && poll_events(core)) {
+            continue;
+        }
+        return !needs_single_steps(core);
+    }
+    return false;
+}
+
 // Until somebody wants something or the processor stops; throws the guest's faults.
 void InterpVcpu::run_blocks() {
     Core& core = *m_core;

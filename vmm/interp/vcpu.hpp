@@ -56,6 +56,9 @@ class InterpVcpu final : public Vcpu {
     void drop_page(const std::byte* host_page);
     // Does what others asked for.
     void answer();
+    // Between instructions: delivers what is due. True when the processor then runs on at Core::rip as usual; false: it is
+    // the run loop's turn.
+    [[nodiscard]] bool goes_on();
 
   private:
     enum class Wish : uint8_t { protect, drop };

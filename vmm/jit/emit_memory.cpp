@@ -78,8 +78,10 @@ void Emitter::check_address(unsigned bytes, AccessKind kind, const asmjit::Label
     a.add(rax, slot(&m_places.core->tlb));
     a.sub(rcx, x86asm::ptr(rax, tag));
     a.cmp(rcx, 4096 - bytes);
-    a.ja(otherwise);
+    const asmjit::Label found = a.newLabel();
+    a.ja(missed(bytes, kind, found, otherwise));
     a.add(rcx, x86asm::ptr(rax, offsetof(interp::TlbEntry, host_page)));
+    a.bind(found);
 }
 
 x86asm::Mem Emitter::access(unsigned i) {

@@ -202,6 +202,7 @@ void emit_as_it_is(Emitter& e, int memory, const interp::NativeOp& properties) {
     Fields fields;
     fields.memory = memory >= 0;
     if (fields.memory) {
+        e.require_alignment(properties.alignment);
         const x86asm::Mem at = e.access(static_cast<unsigned>(memory));
         e.check_alignment(at, e.one().operand_use, properties.alignment);
         fields.displacement = static_cast<int>(at.offset());

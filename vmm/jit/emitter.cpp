@@ -40,6 +40,7 @@ void Emitter::start(asmjit::CodeHolder& code, GuestRegion& guest) {
     m_careful_entries.assign(guest.blocks.size(), {});
     m_slow_paths.clear();
     m_wake_paths.clear();
+    m_misses.clear();
     m_ways_out.clear();
     m_edge_paths.clear();
     m_far_paths.clear();
@@ -70,6 +71,7 @@ Emitter::Outcome Emitter::emit(asmjit::CodeHolder& code, GuestRegion& guest, std
     emit_careful_blocks();
     emit_edge_paths();
     emit_wake_paths();
+    emit_misses();
     emit_slow_paths();
     emit_ways_out();
     emit_call_paths();
@@ -151,6 +153,7 @@ bool Emitter::emit_instruction(GuestInstruction& one) {
     m_keeps_rcx = false;
     m_latest_span = m_rcx_span;
     m_asks_careful = will_check();
+    m_alignment = 1;
     const size_t before = a.offset();
     m_next_page = nullptr;
     if (one.straddles && !one.interpreted) {

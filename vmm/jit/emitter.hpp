@@ -42,6 +42,10 @@
 
 namespace skep::jit {
 
+inline constexpr unsigned k_most_refilled = 64;  // bytes of an access that a refill thunk knows
+inline constexpr unsigned k_refill_kinds = 4;
+constexpr unsigned refill_index(bool writes, Refill how) { return (writes ? 1U : 0U) | static_cast<unsigned>(how) << 1; }
+
 // Shared pieces of code at the start of the code cache: executable addresses (thunks.cpp).
 struct Thunks {
     uint64_t enter = 0;      // uint32_t enter(uint64_t code): ExitKind
@@ -49,6 +53,9 @@ struct Thunks {
     std::array<uint64_t, k_unit_sets> interpret{};
     uint64_t wake_vectors = 0;  // call: clobbers rax and flags
     uint64_t wake_x87 = 0;      // the same
+    // By refill_index() and size: call after a miss of the inline check, with rax = the entry and rcx = the linear address
+    // less its tag. Carry clear: rcx is the host address. Carry set: no such access (refill_thunks.cpp).
+    std::array<std::array<uint64_t, k_most_refilled + 1>, k_refill_kinds> refill{};
     uint64_t look_up = 0;    // jump with rcx = RIP: to the code there
     uint64_t look_up_site = 0;       // the same with eax = JumpSite, which learns it
     uint64_t find_return = 0;        // jump with rcx = RIP: to the return point for it, or to the code there
@@ -131,6 +138,12 @@ class Emitter {
     // no part of it): no flags.
     void effective_address(unsigned i, const x86asm::Gp& to, int below = 0);
     asmjit::Label slow();
+    // Where to jump when the inline check of so many bytes misses (emit_refill.cpp): rax is the entry, rcx the linear address
+    // less its tag. It comes to `found` with rcx = the host address, or to `otherwise`; rax and flags are clobbered. With
+    // slow() as `otherwise` it is an access of this very instruction, whose page fault may be delivered.
+    asmjit::Label missed(unsigned bytes, AccessKind kind, const asmjit::Label& found, const asmjit::Label& otherwise);
+    // The instruction's operand must be aligned so, which comes before what the MMU says. Before access().
+    void require_alignment(unsigned bytes) { m_alignment = bytes; }
 
     // Units (emit_units.cpp): what the instruction needs is live afterwards. Clobbers the flags when it is not known to be.
     void wake_units();
@@ -174,6 +187,10 @@ class Emitter {
         uint32_t site;
         bool reload_flags, returns;
         UnitUse live;  // what has to be live where it returns
+    };
+    struct Miss {
+        asmjit::Label label, found, otherwise;
+        unsigned thunk, bytes, alignment;
     };
     // A unit that was found asleep.
     struct WakePath {
@@ -247,6 +264,7 @@ class Emitter {
     void emit_edge_paths();
     void emit_slow_paths();
     void emit_wake_paths();
+    void emit_misses();
     void wake(const uint32_t& asleep, uint64_t thunk);
     void emit_ways_out();
     void emit_way_out(int64_t offset, ExitKind kind);
@@ -279,6 +297,7 @@ class Emitter {
     const GuestInstruction* m_one = nullptr;
     FlagState m_flags;
     asmjit::Label m_slow;  // of the current instruction; invalid: not used so far
+    unsigned m_alignment = 1;  // that it requires
     std::vector<asmjit::Label> m_labels;      // of the blocks
     std::vector<std::optional<FlagState>> m_entry_flags;  // of blocks that do not begin with them in memory
     std::vector<bool> m_bound;
@@ -297,6 +316,7 @@ class Emitter {
     bool m_fell_back = false;  // the latest instruction is the interpreter's
     std::vector<SlowPath> m_slow_paths;
     std::vector<WakePath> m_wake_paths;
+    std::vector<Miss> m_misses;
     std::vector<WayOut> m_ways_out;
     std::vector<EdgePath> m_edge_paths;
     std::vector<FarPath> m_far_paths;

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "vmm/jit/helpers.hpp"
 
+#include <utility>
+
 #include "vmm/interp/dispatch.hpp"
 #include "vmm/interp/exceptions.hpp"
+#include "vmm/interp/memory_access.hpp"
+#include "vmm/interp/vcpu.hpp"
 #include "vmm/jit/translator.hpp"
+#include "vmm/x86/descriptor.hpp"
 
 namespace skep::jit {
 namespace {
@@ -26,12 +31,27 @@ bool run_site(Core& core, const Site& site) {
         site.ops[0].run(core, site.ops.data());
         return true;
     } catch (const interp::Fault& fault) {
-        core.requests.fetch_and(~uint32_t{interp::k_request_step});
-        core.shadow_sti = core.shadow_movss = false;
-        core.pending_debug = 0;
-        interp::deliver_exception(core, fault);
+        interp::take_fault(core, fault);
         return false;
     }
+}
+
+// The instruction has ended its block, or faulted: Core::rip is where to go on.
+ExitKind go_elsewhere(JitTranslator& translator) {
+    if (!translator.core().vcpu->goes_on()) {
+        return ExitKind::run_loop;
+    }
+    translator.go_elsewhere();
+    return ExitKind::elsewhere;
+}
+
+ExitKind run_branch(JitTranslator& translator, const Site& site) {
+    Core& core = translator.core();
+    core.requests.fetch_or(interp::k_request_step);  // that the handler does not go on with the next block itself
+    if (run_site(core, site)) {
+        core.requests.fetch_and(~uint32_t{interp::k_request_step});
+    }
+    return go_elsewhere(translator);
 }
 
 }  // namespace
@@ -39,30 +59,47 @@ bool run_site(Core& core, const Site& site) {
 ExitKind interpret_site(JitTranslator* translator, uint32_t index) noexcept {
     Site& site = translator->site(index);
     Core& core = translator->core();
+    const uint64_t rip = translator->runtime().page_base + site.offset;
+    core.gpr[17] = rip;
+    core.rip = rip;
+    if (std::exchange(translator->runtime().page_fault, false)) {
+        interp::take_fault(core, core.fault);
+        return go_elsewhere(*translator);
+    }
     if (!site.decoded) {
         decode_site(site, core);
     }
-    const uint64_t rip = translator->runtime().page_base + site.offset;
-    const uint64_t context = core.code_context;
-    core.gpr[17] = rip;
-    core.rip = rip;
     if (site.straddles && !translator->find_next_page(site, rip)) {
         return ExitKind::run_loop;
     }
     if (site.flow == interp::Flow::branch) {
-        core.requests.fetch_or(interp::k_request_step);  // that the handler does not go on with the next block itself
-        if (!run_site(core, site)) {
-            return ExitKind::run_loop;
-        }
-        core.requests.fetch_and(~uint32_t{interp::k_request_step});
-        return ExitKind::unknown_target;
+        return run_branch(*translator, site);
     }
-    if (!run_site(core, site)) {
-        return ExitKind::run_loop;
+    const uint64_t context = core.code_context;
+    if (!run_site(core, site) || site.flow == interp::Flow::ends_block) {
+        return go_elsewhere(*translator);
     }
-    const bool goes_on = site.flow == interp::Flow::next && core.rip == rip + site.length && !site.region->stale &&
+    const bool goes_on = core.rip == rip + site.length && !site.region->stale &&
                          core.code_context == context && core.requests.load(std::memory_order_relaxed) == 0;
     return goes_on ? ExitKind::none : ExitKind::run_loop;
+}
+
+std::byte* refill_tlb(JitTranslator* translator, uint64_t linear, uint32_t writes, Refill how) noexcept {
+    Core& core = translator->core();
+    const interp::Access access = writes != 0 ? interp::Access::write : interp::Access::read;
+    if (!x86::is_canonical(linear)) {
+        return nullptr;
+    }
+    if (how == Refill::knows) {
+        return interp::is_known(core, linear, access) ? interp::find_host(core, linear, access) : nullptr;
+    }
+    const interp::Resolved found = interp::try_resolve(core, linear, access, interp::data_rule(core));
+    if (found.faulted()) {
+        core.fault = interp::page_fault(core, linear, found.error_code);
+        translator->runtime().page_fault = true;
+        return nullptr;
+    }
+    return writes != 0 ? interp::host_for_write(core, linear, 1) : interp::host_for_read(core, linear, 1);
 }
 
 }  // namespace skep::jit

@@ -15,6 +15,13 @@ enum class ExitKind : uint32_t {
     none = 0,
     run_loop = 1,        // somebody wants something, or an event may be due
     unknown_target = 2,  // the code at RIP is not known here (yet)
+    elsewhere = 3,       // of interpret_site() only: translated code goes on at RIP
+};
+
+// How far refill_tlb() goes for an access.
+enum class Refill : uint32_t {
+    walks = 0,  // as far as the processor would. A page fault is the running instruction's
+    knows = 1,  // the guest's memory stays as it is: what would take a page walk is not found
 };
 
 // Translated code by linear page and context. The low 16 bits of an address choose the entry, so its offset in the page
@@ -48,6 +55,8 @@ struct Runtime {
     // The x87 pointers: the host's are its own, the guest's change only by what the interpreter runs.
     uint64_t fip = 0, fdp = 0, fop = 0;
     uint64_t interpret = 0;  // helper: interpret_site()
+    uint64_t refill = 0;     // helper: refill_tlb()
+    bool page_fault = false;  // refill_tlb() met a #PF, which is in Core::fault; interpret_site() of that instruction comes next
     void* translator = nullptr;
     // The stack of translated code (return_stacks.hpp), and the thread's own while that runs.
     uint64_t return_top = 0, return_limit = 0, return_base = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "vmm/jit/thunks.hpp"
 
+#include "vmm/jit/refill_thunks.hpp"
 #include "vmm/jit/return_stacks.hpp"
 #include "vmm/jit/unit_thunks.hpp"
 
@@ -17,6 +18,7 @@ class ThunkMaker {
 
     void make() {
         const asmjit::Label leave_stored = a.newLabel();
+        m_look_up = a.newLabel();
         make_enter();
         make_units();
         for (unsigned live = 0; live < k_unit_sets; ++live) {
@@ -29,6 +31,7 @@ class ThunkMaker {
         make_look_up_site();
         make_returns();
         make_leave(leave_stored);
+        m_refill = emit_refills(a, m_places, {m_wake_vectors, m_vectors_to_sleep, m_wake_x87, m_x87_to_sleep});
     }
     [[nodiscard]] Thunks offsets() const {
         const auto at = [&](const asmjit::Label& label) { return m_code.labelOffset(label); };
@@ -43,6 +46,11 @@ class ThunkMaker {
                       .leave = at(m_leave)};
         for (unsigned live = 0; live < k_unit_sets; ++live) {
             thunks.interpret[live] = at(m_interpret[live]);
+        }
+        for (size_t kind = 0; kind < thunks.refill.size(); ++kind) {
+            for (size_t bytes = 1; bytes < thunks.refill[kind].size(); ++bytes) {
+                thunks.refill[kind][bytes] = at(m_refill[kind][bytes]);
+            }
         }
         return thunks;
     }
@@ -120,13 +128,15 @@ class ThunkMaker {
     // `live`: the units that are live again when it returns to translated code (UnitUse::index()).
     void make_interpret(const asmjit::Label& leave_stored, unsigned live) {
         m_interpret[live] = a.newLabel();
-        const asmjit::Label leaves = a.newLabel();
+        const asmjit::Label leaves = a.newLabel(), elsewhere = a.newLabel();
         a.bind(m_interpret[live]);
         store_registers();
         put_units_to_sleep();
         a.mov(rdi, slot(&m_places.runtime->translator));
         a.mov(esi, ecx);
         call_host(m_places.runtime->interpret);
+        a.cmp(eax, static_cast<uint32_t>(ExitKind::elsewhere));
+        a.je(elsewhere);
         a.test(eax, eax);
         a.jne(leaves);
         if ((live & 1) != 0) {
@@ -142,9 +152,12 @@ class ThunkMaker {
         count_left();
         a.add(rsp, 8);  // nobody goes on there
         a.jmp(leave_stored);
+        a.bind(elsewhere);
+        load_registers();
+        a.mov(rcx, slot(&m_places.core->rip));
+        a.jmp(m_look_up);
     }
     void make_look_up() {
-        m_look_up = a.newLabel();
         const asmjit::Label unknown = a.newLabel();
         a.bind(m_look_up);
         const auto table = static_cast<int32_t>(reinterpret_cast<uintptr_t>(m_places.runtime->jump_targets.data()));
@@ -254,6 +267,7 @@ class ThunkMaker {
     std::array<asmjit::Label, k_unit_sets> m_interpret;
     asmjit::Label m_enter, m_look_up, m_look_up_site, m_unknown_target, m_leave, m_leave_common;
     asmjit::Label m_return, m_return_to_nothing, m_stale_return;
+    RefillLabels m_refill;
 };
 
 }  // namespace
@@ -292,6 +306,11 @@ bool make_thunks(CodeCache& cache, Places& places) {
     }
     for (uint64_t& address : thunks.interpret) {
         address += base;
+    }
+    for (auto& by_size : thunks.refill) {
+        for (uint64_t& address : by_size) {
+            address += base;
+        }
     }
     return true;
 }

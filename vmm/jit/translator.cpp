@@ -88,6 +88,7 @@ JitTranslator::JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cach
     : m_core(core), m_threshold(threshold), m_cache(std::move(cache)), m_runtime(interp::make_low<Runtime>()), m_returns(*m_runtime) {
     m_runtime->translator = this;
     m_runtime->interpret = reinterpret_cast<uintptr_t>(&interpret_site);
+    m_runtime->refill = reinterpret_cast<uintptr_t>(&refill_tlb);
     m_places.core = &core;
     m_places.runtime = m_runtime.get();
 }

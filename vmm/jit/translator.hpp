@@ -57,6 +57,12 @@ class JitTranslator final : public interp::Translator {
     // Runs translated code from a region's entry, which Core::gpr[17] points to.
     ExitKind enter(const Region& region);
 
+    // For a helper that translated code called: that goes on at Core::rip instead of behind the call.
+    void go_elsewhere() {
+        m_runtime->return_top += sizeof(uint64_t);  // the call's
+        m_returns.choose(m_core.code_context);
+    }
+
     [[nodiscard]] Site& site(uint32_t index) { return m_sites[index]; }
     [[nodiscard]] interp::Core& core() { return m_core; }
     [[nodiscard]] Runtime& runtime() { return *m_runtime; }
