@@ -207,6 +207,9 @@ void Emitter::go_to(int block, int64_t offset, unsigned from) {
 
 // Every loop comes through here, or through emit_conditional_back(), and looks whether somebody wants something.
 void Emitter::jump_back(int block, int64_t offset) {
+    if (m_flags.recipe != nullptr && !entry_flags(block).host) {
+        m_flags.host = false;
+    }
     const bool keeps_flags = entry_flags(block).host || (m_flags.host && !m_flags.memory);
     const asmjit::Label out = way_out(offset, ExitKind::run_loop);
     if (!keeps_flags) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The arithmetic flags: in the host's EFLAGS, in Core::status, or both. LAHF and SETO bring them from one to the other
-// (interp/flags.hpp), so rax is clobbered; the flags themselves survive a save.
+// (interp/flags.hpp), so rax is clobbered; the flags themselves survive a save. When nobody but a fault would want them
+// they may be in neither place, as long as they can be made again (emit_recipes.cpp).
 #include "vmm/jit/emitter.hpp"
 
 namespace skep::jit {
@@ -12,21 +13,33 @@ void Emitter::save_flags() {
 }
 
 void Emitter::ensure_flags_in_memory() {
-    if (m_flags.host && !m_flags.memory) {
+    if (m_flags.memory) {
+        return;
+    }
+    if (!m_flags.host && m_flags.recipe != nullptr) {
+        make_flags_of(*m_flags.recipe);
+        m_flags.host = true;
+    }
+    if (m_flags.host) {
         save_flags();
         m_flags.memory = true;
     }
 }
 
 void Emitter::clobber_flags() {
-    if (m_one->live_in != 0) {
+    const bool has_recipe = m_flags.recipe != nullptr &&
+                            !(spoils_recipe(*m_one, *m_flags.recipe) && flags_outlive(*m_one));
+    if (m_one->live_in != 0 && (!has_recipe || m_leaves)) {
         ensure_flags_in_memory();
     }
     m_flags.host = false;
 }
 
 void Emitter::load_flags() {
-    if (!m_flags.host) {
+    if (!m_flags.host && !m_flags.memory && m_flags.recipe != nullptr) {
+        make_flags_of(*m_flags.recipe);
+        m_flags.host = true;
+    } else if (!m_flags.host) {
         a.movzx(x86asm::eax, slot(&m_places.core->status, 2));
         a.add(x86asm::al, 127);  // overflows exactly when bit 0 was set
         a.sahf();
@@ -44,7 +57,7 @@ void Emitter::want_flags() {
 
 void Emitter::flags_written() {
     if (m_one->flags.writes != 0) {
-        m_flags = {.host = true, .memory = false};
+        m_flags = {.host = true, .memory = false, .recipe = is_recipe(*m_one) ? m_one : nullptr};
     }
 }
 

@@ -178,7 +178,8 @@ bool Emitter::will_check() const {
 asmjit::Label Emitter::careful() {
     std::vector<CarefulEntry>& entries = m_careful_entries[m_block];
     if (entries.empty() || entries.back().instruction != m_in_block) {
-        entries.push_back({static_cast<uint16_t>(m_in_block), a.newLabel()});
+        const FlagState flags{.host = false, .memory = m_flags.memory, .recipe = m_flags.recipe};
+        entries.push_back({static_cast<uint16_t>(m_in_block), a.newLabel(), flags});
     }
     return entries.back().label;
 }
@@ -189,6 +190,7 @@ asmjit::Label Emitter::slow() {
     }
     if (!m_slow.isValid()) {
         m_slow = a.newLabel();
+        m_slow_recipe = m_one->live_in != 0 && !m_flags.memory ? m_flags.recipe : nullptr;
     }
     return m_slow;
 }

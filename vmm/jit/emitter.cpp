@@ -22,6 +22,11 @@ unsigned body_of(const GuestBlock& block) {
     return block.count - (last_is_apart ? 1U : 0U);
 }
 
+// Calls, returns and jumps to who knows where: the flags must be where that expects them.
+bool goes_to_other_region(const GuestBlock& block, unsigned instruction) {
+    return (block.end == BlockEnd::leaves || block.end == BlockEnd::calls) && instruction + 1 == block.count;
+}
+
 constexpr interp::DecodeMode k_long_mode{.code64 = true, .stack64 = true, .protected_mode = true};
 
 }  // namespace
@@ -119,16 +124,22 @@ void Emitter::emit_careful_blocks() {
 void Emitter::emit_careful_block(unsigned index) {
     const GuestBlock& block = m_guest->blocks[index];
     const std::vector<CarefulEntry>& entries = m_careful_entries[index];
-    m_flags = {.host = false, .memory = true};
+    m_flags = entries.front().flags;
+    m_block = index;
     m_rcx_span = -1;
     auto entry = entries.begin();
     const unsigned count = body_of(block);
     for (unsigned i = entry->instruction; i < count; ++i) {
+        m_in_block = i;
         GuestInstruction& one = m_guest->instructions[block.first + i];
         if (entry != entries.end() && entry->instruction == i) {
             m_one = &one;
+            m_leaves = goes_to_other_region(block, i);
             clobber_flags();  // as the one who jumps here has done
-            m_flags.memory = one.live_in != 0;
+            if (entry->flags.memory && one.live_in != 0) {
+                ensure_flags_in_memory();
+            }
+            m_flags = entry->flags;
             a.bind(entry->label);
             ++entry;
         }
@@ -154,6 +165,8 @@ bool Emitter::emit_instruction(GuestInstruction& one) {
     m_latest_span = m_rcx_span;
     m_asks_careful = will_check();
     m_alignment = 1;
+    m_leaves = goes_to_other_region(m_guest->blocks[m_block], m_in_block);
+    keep_flags_past_recipe();
     const size_t before = a.offset();
     m_next_page = nullptr;
     if (one.straddles && !one.interpreted) {
@@ -168,6 +181,7 @@ bool Emitter::emit_instruction(GuestInstruction& one) {
     m_fell_back = !emitted;
     const bool goes_on = emitted || emit_fallback(one);
     finish_instruction(goes_on);
+    end_recipe();
     return goes_on;
 }
 
@@ -233,18 +247,22 @@ void Emitter::finish_instruction(bool returns) {
     const asmjit::Label back = a.newLabel();
     a.bind(back);
     const bool reload = m_flags.host && m_one->live_out != 0;
-    m_slow_paths.push_back({m_slow, back, make_site(), reload, returns, m_one->live_after});
+    m_slow_paths.push_back({m_slow, back, make_site(), m_slow_recipe, reload, returns, m_one->live_after});
     m_slow = asmjit::Label();
 }
 
 void Emitter::emit_slow_paths() {
     for (const SlowPath& path : m_slow_paths) {
         a.bind(path.label);
+        if (path.recipe != nullptr) {
+            make_flags_of(*path.recipe);
+            save_flags();
+        }
         count_site(path.site, &ProfileCounters::slow);
         a.mov(ecx, path.site);
         a.call(asmjit::imm(m_places.thunks.interpret[path.returns ? path.live.index() : 0]));
         if (path.reload_flags) {
-            m_flags.host = false;
+            m_flags = {.host = false, .memory = true};
             load_flags();
         }
         a.jmp(path.back);
@@ -255,6 +273,7 @@ void Emitter::emit_block_end(unsigned index) {
     const GuestBlock& block = m_guest->blocks[index];
     GuestInstruction& last = m_guest->instructions[block.first + block.count - 1U];
     m_one = &last;
+    m_leaves = false;
     if (last.straddles && (block.end == BlockEnd::jump || block.end == BlockEnd::conditional)) {
         m_slow = asmjit::Label();
         check_next_page();

@@ -181,10 +181,13 @@ class Emitter {
   private:
     struct FlagState {
         bool host = false, memory = false;
+        // They can be made again from what this instruction left: see emit_recipes.cpp.
+        const GuestInstruction* recipe = nullptr;
     };
     struct SlowPath {
         asmjit::Label label, back;
         uint32_t site;
+        const GuestInstruction* recipe;  // that the flags are made of first, or null
         bool reload_flags, returns;
         UnitUse live;  // what has to be live where it returns
     };
@@ -230,6 +233,7 @@ class Emitter {
     struct CarefulEntry {
         uint16_t instruction;  // of the block
         asmjit::Label label;
+        FlagState flags;  // of who comes here
     };
     struct WayOut {
         asmjit::Label label;
@@ -242,7 +246,6 @@ class Emitter {
     void emit_block(unsigned index);
     void emit_careful_blocks();
     void emit_careful_block(unsigned index);
-    void enter_careful(const GuestInstruction& one, const asmjit::Label& label);
     [[nodiscard]] bool will_check() const;
     asmjit::Label careful();
     void check_address(unsigned bytes, AccessKind kind, const asmjit::Label& otherwise);
@@ -250,6 +253,10 @@ class Emitter {
     void check_span(const SharedUse& use);
     [[nodiscard]] bool shares(const SharedUse& use) const { return !m_careful && use.any(); }
     void conform_flags(int block);
+    void make_flags_of(const GuestInstruction& recipe);
+    [[nodiscard]] bool flags_outlive(const GuestInstruction& one) const;
+    void keep_flags_past_recipe();
+    void end_recipe();
     // False: nothing after this instruction is reached.
     bool emit_instruction(GuestInstruction& one);
     bool emit_itself(const GuestInstruction& one);
@@ -298,6 +305,8 @@ class Emitter {
     FlagState m_flags;
     asmjit::Label m_slow;  // of the current instruction; invalid: not used so far
     unsigned m_alignment = 1;  // that it requires
+    const GuestInstruction* m_slow_recipe = nullptr;
+    bool m_leaves = false;  // the current instruction goes to another region
     std::vector<asmjit::Label> m_labels;      // of the blocks
     std::vector<std::optional<FlagState>> m_entry_flags;  // of blocks that do not begin with them in memory
     std::vector<bool> m_bound;
@@ -351,6 +360,11 @@ bool emit_x87(Emitter& e);
 
 // Backward data flow over the region: fills live_in and live_out.
 void find_live_flags(GuestRegion& region);
+
+// Whether the flags that an instruction writes can be made again later from its operands (emit_recipes.cpp).
+[[nodiscard]] bool is_recipe(const GuestInstruction& one);
+// Whether `one` changes a register that the recipe needs.
+[[nodiscard]] bool spoils_recipe(const GuestInstruction& one, const GuestInstruction& recipe);
 
 // The number of a general register in any width (AH counts as rax); -1 for others.
 [[nodiscard]] int guest_number(ZydisRegister reg);

@@ -244,7 +244,7 @@ bool JitTranslator::emit(Region& region) {
             m_runtime->jump_sites_used = jump_sites;
             continue;
         }
-            if (outcome == Emitter::Outcome::failed || !place_code(code, *m_cache)) {
+        if (outcome == Emitter::Outcome::failed || !place_code(code, *m_cache)) {
             return false;
         }
         region.entry = base;
