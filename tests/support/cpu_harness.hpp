@@ -19,7 +19,7 @@
 namespace skep::test {
 
 // Ports and MMIO that remember; no interrupts unless told.
-class RecordingCpuIo final : public CpuIo {
+class RecordingCpuIo : public CpuIo {
   public:
     uint32_t port_read(uint16_t port, unsigned) override { return ports[port]; }
     void port_write(uint16_t port, unsigned size, uint32_t value) override {
