@@ -157,7 +157,7 @@ DecodeMode decode_mode(const Core& core) {
 }
 
 void refresh_decode_mode(Core& core) {
-    for (unsigned i = 0; i < core.segment.size(); ++i) {
+    for (unsigned i = 0; i < core.segment.size() && !core.code64; ++i) {
         const Segment& segment = core.segment[i];
         const bool checked = core.protected_mode && !core.v86;
         const bool is_code = checked && (segment.type() & 8) != 0;

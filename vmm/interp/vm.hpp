@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "vmm/cpu/vcpu.hpp"
@@ -32,6 +33,15 @@ class GuestTsc {
     void pause();
     void resume(uint64_t missed_ns);
     void set(uint64_t guest_ticks);
+    // What now() is made of where the rates are the same: the host's TSC less *offset, as long as *paused_at is 0. For
+    // code that reads it itself.
+    struct Parts {
+        const std::atomic<uint64_t>* offset;
+        const std::atomic<uint64_t>* paused_at;
+    };
+    [[nodiscard]] std::optional<Parts> parts() const {
+        return m_guest_hz == m_host_hz ? std::optional(Parts{&m_offset, &m_paused_at}) : std::nullopt;
+    }
 
   private:
     [[nodiscard]] uint64_t scaled(uint64_t host_ticks) const;
@@ -67,6 +77,8 @@ class InterpVm final : public Vm, private MemoryMapListener {
     [[nodiscard]] uint64_t tsc_now() const override { return m_tsc.now(); }
     void pause_clock() override { m_tsc.pause(); }
     void resume_clock(uint64_t missed_ns) override;
+
+    [[nodiscard]] const GuestTsc& tsc() const { return m_tsc; }
 
     // After loading a saved state.
     void set_tsc(uint64_t guest_ticks) { m_tsc.set(guest_ticks); }

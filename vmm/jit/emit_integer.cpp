@@ -14,6 +14,9 @@ using x86asm::rcx;
 // MOV of a general register, memory or immediate; others (segment, control registers) are not emitted. A register that
 // lives in memory takes part as a memory operand.
 bool emit_mov(Emitter& e, InstId id) {
+    if (emit_read_selector(e)) {
+        return true;
+    }
     for (unsigned i = 0; i < 2; ++i) {
         if (e.is_register(i) && guest_number(e.reg(i)) < 0) {
             return false;

@@ -153,6 +153,13 @@ class Emitter {
     void clobber_flags();
     void want_flags();
     void flags_written();
+    // They are in Core::status, for an instruction that reads them there.
+    void store_flags() {
+        ensure_flags_in_memory();
+        m_flags.host = false;
+    }
+    // The instruction has put the guest's flags into Core::status itself.
+    void flags_in_memory() { m_flags = {.host = false, .memory = true}; }
     // The host's flags are the guest's, whatever the instruction wants.
     void load_flags();
 
@@ -352,8 +359,10 @@ struct EmitLine {
 [[nodiscard]] std::span<const EmitLine> multiply_lines();
 [[nodiscard]] std::span<const EmitLine> stack_lines();
 [[nodiscard]] std::span<const EmitLine> branch_lines();
+[[nodiscard]] std::span<const EmitLine> system_lines();
 
 bool emit_same(Emitter& e, asmjit::InstId id);
+bool emit_read_selector(Emitter& e);
 // An instruction on vector or MMX registers (emit_vector.cpp), of the x87 unit (emit_x87.cpp). Its units are live.
 bool emit_vector(Emitter& e);
 bool emit_x87(Emitter& e);

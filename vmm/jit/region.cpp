@@ -44,7 +44,8 @@ BlockEnd end_of(const GuestInstruction& one) {
 }
 
 bool may_fault(const GuestInstruction& one) {
-    if (one.decoded.mnemonic == ZYDIS_MNEMONIC_DIV || one.decoded.mnemonic == ZYDIS_MNEMONIC_IDIV) {
+    if (one.decoded.mnemonic == ZYDIS_MNEMONIC_DIV || one.decoded.mnemonic == ZYDIS_MNEMONIC_IDIV ||
+        is_system(one.decoded.mnemonic)) {
         return true;
     }
     for (unsigned i = 0; i < one.decoded.operand_count; ++i) {

@@ -68,6 +68,8 @@ void form_region(std::span<const std::byte> page, unsigned entry, GuestRegion& r
 
 // The distance of a direct jump's target from the start of the instruction's page.
 [[nodiscard]] int64_t target_of(const GuestInstruction& instruction);
+// One of those of emit_system.cpp, which may have to leave it to the interpreter at any time, and change what accesses mean.
+[[nodiscard]] bool is_system(ZydisMnemonic mnemonic);
 [[nodiscard]] bool is_conditional_jump(const ZydisDecodedInstruction& instruction);
 
 }  // namespace skep::jit

@@ -69,7 +69,7 @@ class Finder {
 
     void instruction(GuestInstruction& one) {
         one.operand_use = one.stack_use = {};
-        if (one.interpreted || !(one.units.any() || emit_entry_of(one.decoded.mnemonic).function != nullptr)) {
+        if (one.interpreted || is_system(one.decoded.mnemonic) || !(one.units.any() || emit_entry_of(one.decoded.mnemonic).function != nullptr)) {
             forget_all();
             return;
         }
