@@ -80,9 +80,46 @@ Emitter::Outcome Emitter::emit(asmjit::CodeHolder& code, GuestRegion& guest, std
     emit_slow_paths();
     emit_ways_out();
     emit_call_paths();
+    list_blocks();
     code.detach(&a);
     code.setErrorHandler(nullptr);
     return errors.failed ? Outcome::failed : m_again ? Outcome::again : Outcome::done;
+}
+
+// Those that take nothing for granted but where the flags are.
+void Emitter::list_blocks() {
+    for (size_t i = 0; i < m_guest->blocks.size(); ++i) {
+        const GuestInstruction& first = m_guest->instructions[m_guest->blocks[i].first];
+        if (m_bound[i] && !first.live_before.any()) {
+            m_output->blocks.push_back({.offset = first.offset,
+                                        .wants_host_flags = entry_flags(static_cast<int>(i)).host,
+                                        .code = static_cast<uint32_t>(m_code->labelOffset(m_labels[i]))});
+        }
+    }
+    std::ranges::sort(m_output->blocks, {}, &RegionBlock::offset);
+}
+
+Emitter::Outcome Emitter::emit_second_entry(asmjit::CodeHolder& code, uint64_t block, bool wants_host_flags, Region& region,
+                                            Output& output) {
+    ErrorRecorder errors;
+    code.setErrorHandler(&errors);
+    code.attach(&a);
+    output = {};
+    m_flags = {.host = false, .memory = true};
+    const asmjit::Label out = a.newLabel();
+    a.cmp(slot(&m_places.core->requests, 4), 0);
+    a.jne(out);
+    if (wants_host_flags) {
+        load_flags();
+    }
+    a.jmp(asmjit::imm(block));
+    output.stale_exit = static_cast<uint32_t>(a.offset());
+    a.bind(out);
+    load_page_address(x86asm::rcx, region.offset);
+    a.jmp(asmjit::imm(m_places.thunks.leave));
+    code.detach(&a);
+    code.setErrorHandler(nullptr);
+    return errors.failed ? Outcome::failed : Outcome::done;
 }
 
 // The first instruction is longer than the jump that takes its place when the region is stale.

@@ -82,6 +82,7 @@ class Emitter {
     struct Output {
         std::vector<Link> links;
         std::vector<uint32_t> returns;  // code offsets of return points
+        std::vector<RegionBlock> blocks;
         uint32_t stale_exit = 0;  // code offset
         unsigned fallbacks = 0;
     };
@@ -96,6 +97,10 @@ class Emitter {
     // Emits into `code`, which is empty and knows its base address.
     Outcome emit(asmjit::CodeHolder& code, GuestRegion& guest, std::span<const std::byte> page, Region& region,
                  Output& output);
+
+    // A further entry for a block of a region, whose code is at `block`; `region` is what is made of it.
+    Outcome emit_second_entry(asmjit::CodeHolder& code, uint64_t block, bool wants_host_flags, Region& region,
+                              Output& output);
 
     // --- for the functions of the table ----------------------------------------------------------------------------------
     x86asm::Assembler a;
@@ -250,6 +255,7 @@ class Emitter {
     };
 
     void emit_entry();
+    void list_blocks();
     void emit_block(unsigned index);
     void emit_careful_blocks();
     void emit_careful_block(unsigned index);

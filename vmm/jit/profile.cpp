@@ -194,9 +194,9 @@ void Profile::report_time(std::string& text) const {
 
 std::string Profile::report(const JitStats& stats) const {
     std::string text = fmt::format("--- translated code of processor {}\n", m_processor);
-    text += fmt::format("regions: {} of {} instructions, {} bytes of host code, {} instructions left to the interpreter, "
+    text += fmt::format("regions: {} of {} instructions, {} second entries, {} bytes of host code, {} instructions left to the interpreter, "
                         "{} regions failed\n",
-                        stats.regions, stats.instructions, stats.host_bytes, stats.fallbacks, stats.failed);
+                        stats.regions, stats.instructions, stats.second_entries, stats.host_bytes, stats.fallbacks, stats.failed);
     text += fmt::format("entered: {} times; left for an unknown target: {}, for the run loop: {}\n", stats.entries,
                         stats.unknown_targets, stats.entries - stats.unknown_targets);
     text += fmt::format("invalidations: {} pages dropped, {} times everything, {} times the numbers of contexts\n",

@@ -134,7 +134,10 @@ bool JitTranslator::translate(interp::Core& core, interp::Block& block) {
     if (m_profile) {
         m_profile->now(ThreadActivity::translating);
     }
-    Region* region = make_region(block.host, block.key);
+    Region* region = find_region(block.host, block.key);
+    if (region == nullptr) {
+        region = make_region(block.host, block.key);
+    }
     if (m_profile) {
         m_profile->now(ThreadActivity::interpreting);
     }
@@ -145,6 +148,48 @@ bool JitTranslator::translate(interp::Core& core, interp::Block& block) {
     first.run = run_translated;
     first.data = region;
     return true;
+}
+
+// What is there already, be it in the middle of a region.
+Region* JitTranslator::find_region(const std::byte* host, uint32_t key) {
+    const auto page = m_pages.find(page_of(host));
+    if (page == m_pages.end()) {
+        return nullptr;
+    }
+    const auto offset = static_cast<uint16_t>(host - page->first);
+    if (const auto known = page->second.regions.find(place_of(offset, key)); known != page->second.regions.end()) {
+        return known->second;
+    }
+    for (const auto& [place, region] : page->second.regions) {
+        const auto block = std::ranges::lower_bound(region->blocks, offset, {}, &RegionBlock::offset);
+        if (region->key == key && block != region->blocks.end() && block->offset == offset) {
+            return make_second_entry(*region, *block);
+        }
+    }
+    return nullptr;
+}
+
+Region* JitTranslator::make_second_entry(const Region& of, const RegionBlock& block) {
+    const uint64_t base = m_cache->next();
+    asmjit::CodeHolder code;
+    Emitter::Output output;
+    Region entry;
+    entry.host_page = of.host_page;
+    entry.entry = base;
+    entry.linear = m_core.gpr[17];
+    entry.offset = block.offset;
+    entry.key = of.key;
+    if (code.init(asmjit::Environment::host(), base) != asmjit::kErrorOk ||
+        m_emitter->emit_second_entry(code, of.entry + block.code, block.wants_host_flags, entry, output) !=
+            Emitter::Outcome::done ||
+        !place_code(code, *m_cache)) {
+        return nullptr;
+    }
+    entry.stale_exit = base + output.stale_exit;
+    Region& region = m_regions.emplace_back(std::move(entry));
+    link(region, output);
+    ++m_stats.second_entries;
+    return &region;
 }
 
 // The bytes of m_guest become watched code. False when they changed meanwhile.
@@ -249,6 +294,7 @@ bool JitTranslator::emit(Region& region) {
         }
         region.entry = base;
         region.stale_exit = base + output.stale_exit;
+        region.blocks = output.blocks;
         for (const uint32_t at : output.returns) {
             region.returns.push_back(base + at);
         }

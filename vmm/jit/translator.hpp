@@ -24,7 +24,7 @@ namespace skep::jit {
 
 // Counted on the vCPU's thread.
 struct JitStats {
-    uint64_t regions = 0, instructions = 0, host_bytes = 0, fallbacks = 0, failed = 0;
+    uint64_t regions = 0, second_entries = 0, instructions = 0, host_bytes = 0, fallbacks = 0, failed = 0;
     uint64_t dropped_pages = 0, clears = 0, forgotten_contexts = 0;
     uint64_t entries = 0, unknown_targets = 0;
 };
@@ -76,6 +76,8 @@ class JitTranslator final : public interp::Translator {
     };
 
     JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cache, uint32_t threshold);
+    Region* find_region(const std::byte* host, uint32_t key);
+    Region* make_second_entry(const Region& of, const RegionBlock& block);
     Region* make_region(const std::byte* host, uint32_t key);
     void copy_code(const std::byte* host_page, unsigned offset);
     const std::byte* next_page(uint64_t rip);

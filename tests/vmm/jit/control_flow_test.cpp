@@ -106,6 +106,20 @@ TEST(ControlFlow, a_return_point_that_was_written_over_runs_the_new_bytes) {
             {{k_other, {0xfe, 0xc3, 0x88, 0x1c, 0x25, 0x06, 0x10, 0, 0, 0xc3}}});  // inc bl; mov [0x1006], bl; ret
 }
 
+// A block in the middle of a region becomes hot by itself: it gets an entry, and the flags it goes on with.
+TEST(ControlFlow, a_block_inside_a_region_gets_a_second_entry) {
+    // inc rcx; test cl, 1; jz a; lea rsi, [b]; jmp rsi; a: dec rdx; jmp b; b: adc rax, 0
+    const Bytes body{0x48, 0xff, 0xc1, 0xf6, 0xc1, 0x01, 0x74, 0x09, 0x48, 0x8d, 0x35, 0x07, 0,    0,
+                     0,    0xff, 0xe6, 0x48, 0xff, 0xca, 0xeb, 0x00, 0x48, 0x83, 0xd0, 0x00};
+    Engines engines;
+    engines.each([&](CpuHarness& cpu) {
+        fill_state(cpu, 5);
+        cpu.run(loop_of(body));
+    });
+    engines.expect_equal("second entry");
+    EXPECT_GT(engines.stats().second_entries, 0U);
+}
+
 // The same linear page holds other code after CR3 changes, and the first again later.
 TEST(ControlFlow, a_page_of_another_address_space_is_other_code) {
     constexpr uint64_t k_tables = 0x600000, k_second = 0x601000;  // copies of page tables: the first 2 MiB come from 4 MiB
