@@ -90,9 +90,11 @@ Emitter::Outcome Emitter::emit(asmjit::CodeHolder& code, GuestRegion& guest, std
 void Emitter::list_blocks() {
     for (size_t i = 0; i < m_guest->blocks.size(); ++i) {
         const GuestInstruction& first = m_guest->instructions[m_guest->blocks[i].first];
-        if (m_bound[i] && !first.live_before.any()) {
+        const FlagState flags = entry_flags(static_cast<int>(i));
+        const bool needs_recipe = flags.recipe != nullptr && !flags.memory;
+        if (m_bound[i] && !first.live_before.any() && !needs_recipe) {
             m_output->blocks.push_back({.offset = first.offset,
-                                        .wants_host_flags = entry_flags(static_cast<int>(i)).host,
+                                        .wants_host_flags = flags.host,
                                         .code = static_cast<uint32_t>(m_code->labelOffset(m_labels[i]))});
         }
     }
