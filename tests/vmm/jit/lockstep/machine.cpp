@@ -17,7 +17,6 @@ namespace {
 
 constexpr size_t k_most_events = 4096;
 constexpr unsigned k_great_patience = 600;  // looks of the watchdog
-constexpr auto k_look = std::chrono::milliseconds(10);
 constexpr uint64_t k_tables_end = k_tables_b + k_table_pages * k_page_size;
 
 uint64_t mix(uint64_t value) {
@@ -141,6 +140,7 @@ class Machine::Watchdog {
         m_run.fetch_add(1);
     }
     void end() { m_run.fetch_add(1); }
+    void look_every(std::chrono::microseconds apart) { m_apart.store(apart); }
 
   private:
     // A run (an odd number) seen at that many looks in a row is one too long.
@@ -148,7 +148,7 @@ class Machine::Watchdog {
         std::unique_lock lock(m_mutex);
         uint64_t seen = 0;
         unsigned looks = 0;
-        while (!m_wake.wait_for(lock, k_look, [this] { return m_stop; })) {
+        while (!m_wake.wait_for(lock, m_apart.load(), [this] { return m_stop; })) {
             const uint64_t now = m_run.load();
             looks = now == seen && now % 2 == 1 ? looks + 1 : 0;
             seen = now;
@@ -160,6 +160,7 @@ class Machine::Watchdog {
     Vcpu& m_vcpu;
     std::atomic<uint64_t> m_run{0};
     std::atomic<unsigned> m_patience{k_great_patience};
+    std::atomic<std::chrono::microseconds> m_apart{std::chrono::milliseconds(10)};
     std::mutex m_mutex;
     std::condition_variable m_wake;
     bool m_stop = false;
@@ -255,6 +256,11 @@ void Machine::load(const Case& one, const Assembled& code) {
     m_state = one.start;
     m_state.rip = one.code_start();
     m_vcpu->load(m_state);
+}
+
+void Machine::set_patience(unsigned looks, std::chrono::microseconds apart) {
+    m_patience = looks;
+    m_watchdog->look_every(apart);
 }
 
 Ending Machine::run_patiently(const Case& one, const Assembled& code) {

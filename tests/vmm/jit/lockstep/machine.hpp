@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -105,8 +106,8 @@ class Machine {
 
     void load(const Case& one, const Assembled& code);
     Ending run();
-    // After how many looks (10 ms each) a run is called endless.
-    void set_patience(unsigned looks) { m_patience = looks; }
+    // After how many looks a run is called endless, and how far these are apart.
+    void set_patience(unsigned looks, std::chrono::microseconds apart = std::chrono::milliseconds(10));
     // As run(), for one that took too long: with much more patience, from the beginning.
     Ending run_patiently(const Case& one, const Assembled& code);
     [[nodiscard]] std::span<const std::byte> ram() const { return m_memory->ram(); }
