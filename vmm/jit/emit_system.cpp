@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // System instructions that a kernel runs all the time (SDM 2). Whatever is not plain about one of them, an event that
 // becomes due, a privilege that is missing, is the interpreter's.
-#include <algorithm>
+#include <array>
 
 #include "vmm/interp/vm.hpp"
 #include "vmm/jit/emitter.hpp"
@@ -196,7 +196,14 @@ constexpr EmitLine k_lines[] = {
 std::span<const EmitLine> system_lines() { return k_lines; }
 
 bool is_system(ZydisMnemonic mnemonic) {
-    return std::ranges::any_of(k_lines, [&](const EmitLine& line) { return line.mnemonic == mnemonic; });
+    static const auto known = [] {
+        std::array<bool, ZYDIS_MNEMONIC_MAX_VALUE + 1> made{};
+        for (const EmitLine& line : k_lines) {
+            made[line.mnemonic] = true;
+        }
+        return made;
+    }();
+    return known[mnemonic];
 }
 
 // MOV from a segment register to a general one.

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "vmm/jit/emitter.hpp"
+
 namespace skep::jit {
 namespace {
 
@@ -59,7 +61,8 @@ bool may_fault(const GuestInstruction& one) {
 class Former {
   public:
     Former(std::span<const std::byte> page, unsigned entry, GuestRegion& region)
-        : m_page(page), m_entry(entry), m_region(region) {
+        : m_page(page), m_entry(entry), m_region(region), m_found(region.found) {
+        m_found.clear();
         m_at.fill(k_nothing);
         m_leader.fill(false);
     }
@@ -92,27 +95,31 @@ class Former {
     // Decodes from a leader until something ends the run.
     void follow(uint16_t offset) {
         unsigned at = offset;
+        m_lowest = std::min(m_lowest, at);
         const auto end_of_bytes = static_cast<unsigned>(m_page.size());
         while (at < k_page && m_found.size() < k_most_instructions) {
             if (m_at[at] != k_nothing) {
                 m_leader[at] = true;
                 return;
             }
-            GuestInstruction one;
+            GuestInstruction& one = m_found.emplace_back();
             const ZyanStatus status = ZydisDecoderDecodeFull(&decoder(), m_page.data() + at,
                                                              std::min(k_longest_instruction, end_of_bytes - at),
                                                              &one.decoded, one.operands.data());
             if (!ZYAN_SUCCESS(status)) {
+                m_found.pop_back();
                 m_region.wants_next_page = m_region.wants_next_page || status == ZYDIS_STATUS_NO_MORE_DATA;
                 return;
             }
             one.offset = static_cast<uint16_t>(at);
             one.flags = flag_use(one.decoded, one.operands.data());
             one.straddles = one.end() > k_page;
-            one.may_fault = one.straddles || may_fault(one);
             one.units = unit_use(one);
-            m_at[at] = static_cast<int16_t>(m_found.size());
-            m_found.push_back(one);
+            one.interpreted = !one.units.any() && emit_entry_of(one.decoded.mnemonic).function == nullptr &&
+                              !is_conditional_jump(one.decoded);
+            one.may_fault = one.straddles || one.interpreted || may_fault(one);
+            m_at[at] = static_cast<int16_t>(m_found.size() - 1);
+            m_highest = std::max(m_highest, at);
             at = one.end();
             const BlockEnd end = end_of(one);
             if (end == BlockEnd::jump || end == BlockEnd::conditional) {
@@ -129,7 +136,7 @@ class Former {
 
     void make_blocks() {
         add_block(m_entry);
-        for (unsigned at = 0; at < k_page; ++at) {
+        for (unsigned at = m_lowest; at <= m_highest; ++at) {
             if (m_leader[at] && at != m_entry && m_at[at] != k_nothing) {
                 add_block(at);
             }
@@ -181,7 +188,8 @@ class Former {
     std::span<const std::byte> m_page;
     unsigned m_entry;
     GuestRegion& m_region;
-    std::vector<GuestInstruction> m_found;
+    std::vector<GuestInstruction>& m_found;
+    unsigned m_lowest = k_page, m_highest = 0;  // where something was found, at most
     std::vector<uint16_t> m_waiting;
     std::array<int16_t, k_page> m_at;        // m_found by offset
     std::array<bool, k_page> m_leader;

@@ -55,6 +55,7 @@ struct GuestBlock {
 
 struct GuestRegion {
     std::vector<GuestInstruction> instructions;  // each block's in a row
+    std::vector<GuestInstruction> found;         // form_region()'s own, kept for its memory
     std::vector<GuestBlock> blocks;              // the entry first, the others by address
     uint16_t lowest = 0, highest = 0;            // bytes [lowest, highest) of the page that were looked at
     bool wants_next_page = false;                // an instruction goes on behind the bytes that were given
