@@ -366,7 +366,9 @@ std::string Worker::info_json() {
     info["cpus"] = m_built.machine->cpu_count();
     info["cpu_backend"] = m_cpu_name;
     info["cpu_reason"] = m_cpu_reason;
-    info["instructions"] = m_built.machine->instructions();
+    if (const uint64_t instructions = m_built.machine->instructions(); instructions != 0) {  // not every back end counts
+        info["instructions"] = instructions;
+    }
     info["uptime_ms"] = m_built.machine->uptime() / 1'000'000;
     info["disks"] = nlohmann::json::array();
     for (const BuiltDisk& disk : m_built.disks) {

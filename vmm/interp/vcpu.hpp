@@ -37,7 +37,10 @@ class InterpVcpu final : public Vcpu {
     void save(CpuState& state) override;
     void load(const CpuState& state) override;
     [[nodiscard]] std::string last_error() const override { return m_error; }
-    [[nodiscard]] uint64_t instructions() const override { return m_instructions.load(std::memory_order_relaxed); }
+    // Translated code does not count what it runs.
+    [[nodiscard]] uint64_t instructions() const override {
+        return m_translator ? 0 : m_instructions.load(std::memory_order_relaxed);
+    }
 
     [[nodiscard]] unsigned index() const { return m_index; }
     [[nodiscard]] Core& core() { return *m_core; }

@@ -14,8 +14,6 @@ using x86asm::rax;
 using x86asm::rcx;
 
 constexpr int64_t k_page = 4096;
-constexpr unsigned k_jump_target_shift = 4;
-static_assert(sizeof(JumpTarget) == 1U << k_jump_target_shift && k_jump_targets == 1U << 16);
 
 bool fits_int32(int64_t value) { return value == static_cast<int32_t>(value); }
 bool is_on_page(int64_t offset) { return offset >= 0 && offset < k_page; }
@@ -120,6 +118,16 @@ constexpr EmitLine k_lines[] = {
 
 }  // namespace
 
+void emit_jump_target_index(x86asm::Assembler& a) {
+    constexpr unsigned k_shift = 4;
+    static_assert(sizeof(JumpTarget) == 1U << k_shift && k_jump_targets == 1U << 16);
+    a.mov(eax, ecx);
+    a.shr(eax, 12);
+    a.xor_(eax, ecx);
+    a.movzx(eax, x86asm::ax);
+    a.shl(eax, k_shift);
+}
+
 std::span<const EmitLine> branch_lines() { return k_lines; }
 
 void Emitter::load_page_address(const x86asm::Gp& to, int64_t offset) {
@@ -134,10 +142,9 @@ x86asm::Mem Emitter::jump_target_code() const {
 
 void Emitter::look_up_rcx() {
     const auto table = reinterpret_cast<uintptr_t>(m_places.runtime->jump_targets.data());
-    a.movzx(eax, x86asm::cx);
+    emit_jump_target_index(a);
     a.and_(rcx, -static_cast<int32_t>(k_page));
     a.or_(rcx, slot(&m_places.core->code_context));
-    a.shl(eax, k_jump_target_shift);
     a.cmp(rcx, x86asm::ptr(rax, static_cast<int32_t>(table + offsetof(JumpTarget, page_key))));
     a.jne(slow());
     a.and_(rcx, -static_cast<int32_t>(k_page));

@@ -373,6 +373,9 @@ bool emit_read_selector(Emitter& e);
 bool emit_vector(Emitter& e);
 bool emit_x87(Emitter& e);
 
+// Distance of the JumpTarget for RIP = rcx from the first one, into rax. Clobbers flags.
+void emit_jump_target_index(x86asm::Assembler& a);
+
 // Backward data flow over the region: fills live_in and live_out.
 void find_live_flags(GuestRegion& region);
 

@@ -24,13 +24,15 @@ enum class Refill : uint32_t {
     knows = 1,  // the guest's memory stays as it is: what would take a page walk is not found
 };
 
-// Translated code by linear page and context. The low 16 bits of an address choose the entry, so its offset in the page
-// is implied. An entry of context 0 is empty.
+// Translated code by linear page and context. Which entry an address has follows from its low bits, mixed with those of
+// its page (functions tend to begin at multiples of 16), so that the entry and the page tell the offset. An entry of
+// context 0 is empty.
 struct JumpTarget {
     uint64_t page_key = 0;  // linear page address | Core::code_context
     uint64_t code = 0;
 };
 inline constexpr unsigned k_jump_targets = 1 << 16;
+constexpr unsigned jump_target_index(uint64_t rip) { return static_cast<uint16_t>(rip ^ rip >> 12); }
 
 // A direct jump or call to another page, as it was last found out: the code of its target, as long as the page that it is
 // on, in this context, is the one of then.

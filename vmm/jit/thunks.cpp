@@ -162,10 +162,9 @@ class ThunkMaker {
         a.bind(m_look_up);
         const auto table = static_cast<int32_t>(reinterpret_cast<uintptr_t>(m_places.runtime->jump_targets.data()));
         a.mov(slot(&m_places.core->rip), rcx);
-        a.movzx(eax, cx);
+        emit_jump_target_index(a);
         a.and_(rcx, -4096);
         a.or_(rcx, slot(&m_places.core->code_context));
-        a.shl(eax, 4);
         a.cmp(rcx, ptr(rax, table));
         a.jne(unknown);
         a.and_(rcx, -4096);
@@ -198,10 +197,9 @@ class ThunkMaker {
         a.mov(slot(&m_places.core->rip), rcx);
         a.push(rdx);
         a.mov(edx, eax);
-        a.movzx(eax, cx);
+        emit_jump_target_index(a);
         a.and_(rcx, -4096);
         a.or_(rcx, slot(&m_places.core->code_context));
-        a.shl(eax, 4);
         a.cmp(rcx, ptr(rax, table));
         a.jne(unknown);
         a.and_(rcx, -4096);

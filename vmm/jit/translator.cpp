@@ -29,7 +29,7 @@ uint32_t place_of(uint32_t offset, uint32_t key) { return offset | key << 16; }
 // The first op of a translated block.
 void run_translated(interp::Core& core, const interp::Op* op) {
     auto& translator = static_cast<JitTranslator&>(*core.translator);
-    if (translator.enter(*static_cast<const Region*>(op->data)) == ExitKind::unknown_target) {
+    if (translator.enter(*static_cast<Region*>(const_cast<void*>(op->data))) == ExitKind::unknown_target) {
         SKEP_TAIL_CALL interp::next_block(core, op);
     }
 }
@@ -96,11 +96,12 @@ JitTranslator::JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cach
 uint32_t JitTranslator::threshold(const interp::DecodeMode& mode) const { return mode.code64 ? m_threshold : 0; }
 
 // --- entering ------------------------------------------------------------------------------------------------------------
-ExitKind JitTranslator::enter(const Region& region) {
+ExitKind JitTranslator::enter(Region& region) {
     ++m_stats.entries;
     const uint64_t rip = m_core.gpr[17];
+    region.has_aliases = region.has_aliases || rip != region.linear;
     m_runtime->page_base = rip & ~k_page_mask;
-    m_runtime->jump_targets[rip % k_jump_targets] = {.page_key = m_runtime->page_base | m_core.code_context,
+    m_runtime->jump_targets[jump_target_index(rip)] = {.page_key = m_runtime->page_base | m_core.code_context,
                                                      .code = region.entry};
     m_returns.choose(m_core.code_context);
     using Enter = ExitKind (*)(uint64_t code);
@@ -360,11 +361,15 @@ void JitTranslator::drop_page(const std::byte* host_page) {
 
 // A stale region would leave to the run loop whenever it is entered, so nobody shall know it any longer.
 void JitTranslator::forget_target(const Region& region) {
-    for (unsigned at = region.offset; at < k_jump_targets; at += k_page_size) {
-        JumpTarget& target = m_runtime->jump_targets[at];
+    const auto forget = [&](JumpTarget& target) {
         if (target.code == region.entry) {
             target = {};
         }
+    };
+    if (region.has_aliases) {
+        std::ranges::for_each(m_runtime->jump_targets, forget);
+    } else {
+        forget(m_runtime->jump_targets[jump_target_index(region.linear)]);
     }
 }
 

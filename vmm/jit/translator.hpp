@@ -55,7 +55,7 @@ class JitTranslator final : public interp::Translator {
     bool find_next_page(Site& site, uint64_t rip);
 
     // Runs translated code from a region's entry, which Core::gpr[17] points to.
-    ExitKind enter(const Region& region);
+    ExitKind enter(Region& region);
 
     // For a helper that translated code called: that goes on at Core::rip instead of behind the call.
     void go_elsewhere() {
