@@ -85,6 +85,7 @@ class InterpVm final : public Vm, private MemoryMapListener {
 
     // Before any vCPU runs.
     void set_witness(Witness* witness) { m_witness = witness; }
+    [[nodiscard]] bool has_witness() const { return m_witness != nullptr; }
     [[nodiscard]] uint64_t witnessed(const Core& core, HostNumber kind, uint64_t value) const {
         return m_witness == nullptr ? value : m_witness->host_number(core, kind, value);
     }

@@ -151,7 +151,7 @@ bool emit_popf(Emitter& e, InstId) {
 bool emit_read_tsc(Emitter& e, InstId) {
     interp::Core& core = e.core();
     const auto parts = core.vm->tsc().parts();
-    if (!parts) {
+    if (!parts || core.vm->has_witness()) {
         return false;
     }
     const bool with_aux = e.one().decoded.mnemonic == ZYDIS_MNEMONIC_RDTSCP;

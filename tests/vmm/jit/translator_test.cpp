@@ -61,6 +61,26 @@ TEST(Translator, shifts_and_multiplications_compare_equal) {
                  {0x48, 0x99, 0x48, 0xf7, 0xfb, 0x99, 0xf7, 0x7b, 0x04, 0x39, 0xd0});
 }
 
+// What a recorded run is repeated from (vm.hpp): translated code may not read the clock past it.
+TEST(Translator, witness_sees_every_look_at_the_clock) {
+    class Counter final : public interp::Witness {
+      public:
+        uint64_t host_number(const interp::Core&, interp::HostNumber kind, uint64_t) override {
+            count += kind == interp::HostNumber::tsc;
+            return 0x1'0000'0000 + count;
+        }
+        unsigned count = 0;
+    };
+    Counter counter;
+    CpuHarness cpu(std::make_unique<jit::JitHypervisor>());
+    static_cast<interp::InterpVm&>(*cpu.vm).set_witness(&counter);
+    fill_state(cpu, 1);
+    cpu.run(loop_of({0x0f, 0x31}));
+    EXPECT_EQ(counter.count, k_rounds);
+    EXPECT_EQ(cpu.gpr(k_rax), k_rounds);
+    EXPECT_EQ(cpu.gpr(k_rdx), 1U);
+}
+
 TEST(Translator, stack_and_calls_compare_equal) {
     compare_loop("push rax; push r13; pop rcx; pop r14", {0x50, 0x41, 0x55, 0x59, 0x41, 0x5e});
     compare_loop("push [rbx]; pop rdx; push -5; pop r8; push rsp; pop rax",
