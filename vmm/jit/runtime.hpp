@@ -41,7 +41,7 @@ struct JumpSite {
     uint64_t target_base = 0;  // linear address of the target's page
     uint64_t code = 0;
 };
-inline constexpr unsigned k_jump_sites = 1 << 15;
+inline constexpr unsigned k_jump_sites = 1 << 17;
 
 struct Runtime {
     uint64_t page_base = 0;  // linear address of the page that the running region lies on

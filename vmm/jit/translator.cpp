@@ -20,6 +20,7 @@ namespace skep::jit {
 namespace {
 
 constexpr size_t k_most_region_bytes = size_t{128} << 10;  // of code
+constexpr uint32_t k_most_region_sites = 4 * k_most_instructions;
 
 const std::byte* page_of(const std::byte* host) {
     return reinterpret_cast<const std::byte*>(reinterpret_cast<uintptr_t>(host) & ~uintptr_t{k_page_mask});
@@ -128,7 +129,7 @@ ExitKind JitTranslator::enter_profiled(ExitKind (*code)(uint64_t), const Region&
 
 // --- making --------------------------------------------------------------------------------------------------------------
 bool JitTranslator::translate(interp::Core& core, interp::Block& block) {
-    if (m_cache->room() < k_most_region_bytes) {
+    if (m_cache->room() < k_most_region_bytes || m_runtime->jump_sites_used + k_most_region_sites > k_jump_sites) {
         core.requests.fetch_or(interp::k_request_flush_tlb);  // which drops all code, this block's too
         return false;
     }
