@@ -5,7 +5,7 @@ import json
 import time
 
 from live_machine import LiveMachine
-from skep_guest import Sandbox, check, main, need
+from skep_guest import TEST_CPU, Sandbox, check, main, need
 
 
 def whole_life_from_an_iso():
@@ -16,7 +16,7 @@ def whole_life_from_an_iso():
         check(machine.json("info")["state"] == "stopped", "a new machine is stopped")
         console = machine.start()
         info = machine.json("info")
-        check(info["state"] == "running" and info["status"]["cpu_backend"] == "interp", f"info says {info}")
+        check(info["state"] == "running" and info["status"]["cpu_backend"] == TEST_CPU, f"info says {info}")
         check(info["worker"]["disks"][0]["size"] == 64 << 20, f"info says {info['worker']}")
         console.run("echo a line to be found again")
         held_still_and_let_go(machine, console)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from skep_guest import SKEPCTL, Console, check, need
+from skep_guest import SKEPCTL, TEST_CPU, Console, check, need
 
 SHELL = "skep# "
 
@@ -25,7 +25,7 @@ class LiveMachine:
         else:
             vmlinuz, initrd = need(f"{kernel}.vmlinuz", f"{kernel}.initrd")
             start = ["--kernel", vmlinuz, "--initrd", initrd, "--append", "console=ttyS0 quiet"]
-        self.ctl("create", "--memory", "256M", "--cpu", "interp", *start, *options)
+        self.ctl("create", "--memory", "256M", "--cpu", TEST_CPU, *start, *options)
 
     def ctl(self, command, *arguments, check=True):
         return self.sandbox.ctl(command, self.name, *arguments, check=check)

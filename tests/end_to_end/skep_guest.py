@@ -12,6 +12,7 @@ import time
 BUILD = pathlib.Path(os.environ["SKEP_BUILD"])       # build/release
 MEDIA = pathlib.Path(os.environ["SKEP_MEDIA"])       # build/media
 OUTPUT = BUILD / "test-output"                       # screenshots and logs to look at
+TEST_CPU = os.environ.get("SKEP_TEST_CPU", "jit")
 SKEPCTL = BUILD / "bin" / "skepctl"
 
 
@@ -127,8 +128,8 @@ class Console:
 
 
 def run_guest(*options, env=None, name="guest"):
-    """`skepctl run`: a throw-away machine on the software CPU."""
-    return Console([SKEPCTL, "run", "--cpu", "interp", *options], env=env, name=name)
+    """`skepctl run`: a throw-away machine on the software CPU (SKEP_TEST_CPU: jit or interp)."""
+    return Console([SKEPCTL, "run", "--cpu", TEST_CPU, *options], env=env, name=name)
 
 
 def check(condition, message):

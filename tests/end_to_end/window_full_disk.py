@@ -50,7 +50,7 @@ def shell(desktop, command, answer, seconds):
 
 def fill_and_retry(desktop, data, kernel, initrd):
     desktop.sandbox.ctl("create", "Full", "--firmware", "linux", "--kernel", kernel, "--initrd", initrd, "--append",
-                        "console=ttyS0 quiet", "--memory", "256M", "--cpu", "interp", "--disk", "128M")
+                        "console=ttyS0 quiet", "--memory", "256M", "--cpu", "jit", "--disk", "128M")
     filler = data / "filler"
     filler.write_bytes(bytes(FILLER))
     desktop.run_skep()

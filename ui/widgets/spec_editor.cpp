@@ -54,7 +54,8 @@ QString choice_text(std::string_view path, std::string_view word) {
     const std::map<QString, QString> names = {
         {QStringLiteral("cpu.backend=auto"), SpecEditor::tr("Automatic")},
         {QStringLiteral("cpu.backend=kvm"), SpecEditor::tr("Hardware (KVM)")},
-        {QStringLiteral("cpu.backend=interp"), SpecEditor::tr("Software processor")},
+        {QStringLiteral("cpu.backend=jit"), SpecEditor::tr("Software processor")},
+        {QStringLiteral("cpu.backend=interp"), SpecEditor::tr("Software processor without translation (slow)")},
         {QStringLiteral("firmware=bios"), SpecEditor::tr("BIOS (starts from CD or disk)")},
         {QStringLiteral("firmware=linux"), SpecEditor::tr("Linux kernel file")},
         {QStringLiteral("firmware=multiboot"), SpecEditor::tr("Multiboot kernel file")},

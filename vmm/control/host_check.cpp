@@ -180,9 +180,9 @@ Result<CpuChoice> choose_cpu_backend(const VmSpec& spec, const HostProbe& probe)
     const bool opens = probe.kvm_device && probe.kvm_open_error == 0 && probe.kvm_api;
     switch (spec.cpu_backend) {
         case CpuBackend::interp:
-            return CpuChoice{CpuBackend::interp, "The machine's settings ask for the software processor."};
+            return CpuChoice{CpuBackend::interp, "The machine's settings ask for the interpreting software processor."};
         case CpuBackend::jit:
-            return CpuChoice{CpuBackend::jit, "The machine's settings ask for the translating software processor."};
+            return CpuChoice{CpuBackend::jit, "The machine's settings ask for the software processor."};
         case CpuBackend::kvm:
             if (!opens) {
                 const bool denied = probe.kvm_open_error == EACCES || probe.kvm_open_error == EPERM;
@@ -195,7 +195,7 @@ Result<CpuChoice> choose_cpu_backend(const VmSpec& spec, const HostProbe& probe)
     if (kvm.level == CheckLevel::ok) {
         return CpuChoice{CpuBackend::kvm, "KVM works here."};
     }
-    return CpuChoice{CpuBackend::interp, kvm.cause};
+    return CpuChoice{CpuBackend::jit, kvm.cause};
 }
 
 Result<CpuChoice> choose_cpu_backend(const VmSpec& spec) { return choose_cpu_backend(spec, probe_host()); }

@@ -61,7 +61,7 @@ TEST(HostCheck, denied_device_names_the_group_command) {
     probe.kvm_open_error = EACCES;
     probe.kvm_api = false;
     EXPECT_EQ(find(probe, "kvm").command, "sudo adduser mina kvm");
-    EXPECT_EQ(choice_of(CpuBackend::automatic, probe).backend, CpuBackend::interp);
+    EXPECT_EQ(choice_of(CpuBackend::automatic, probe).backend, CpuBackend::jit);
     VmSpec spec;
     spec.cpu_backend = CpuBackend::kvm;
     EXPECT_EQ(choose_cpu_backend(spec, probe).error().kind, ErrorKind::permission);
@@ -72,7 +72,7 @@ TEST(HostCheck, device_without_hardware_behind_it_chooses_the_software_processor
     probe.virtualisation_flag = false;
     EXPECT_EQ(find(probe, "kvm").level, CheckLevel::warning);
     const CpuChoice choice = choice_of(CpuBackend::automatic, probe);
-    EXPECT_EQ(choice.backend, CpuBackend::interp);
+    EXPECT_EQ(choice.backend, CpuBackend::jit);
     EXPECT_NE(choice.reason.find("no hardware virtualisation"), std::string::npos);
     EXPECT_EQ(choice_of(CpuBackend::kvm, probe).backend, CpuBackend::kvm);  // the user insists
 }
