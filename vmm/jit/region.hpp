@@ -16,7 +16,7 @@
 
 namespace skep::jit {
 
-inline constexpr unsigned k_most_instructions = 64;  // of a region
+inline constexpr unsigned k_most_instructions = 128;  // of a region
 inline constexpr int k_outside = -1;
 
 struct GuestInstruction {
