@@ -32,6 +32,7 @@ void reset_segments_and_control(CpuState& state, uint32_t cpuid_signature) {
     state.msr.debugctl = 0;
     state.msr.kvm_system_time = 0;
     state.interrupt_shadow_sti = state.interrupt_shadow_movss = state.nmi_blocked = state.nmi_pending = false;
+    state.pending_debug = 0;
     state.queued_interrupt.reset();
 }
 

@@ -68,6 +68,9 @@ struct CpuState {
     bool interrupt_shadow_movss = false;
     bool nmi_blocked = false;
     bool nmi_pending = false;  // arrived, not yet delivered
+    // Bits of DR6 for a debug trap that the last instruction earned and that comes before the next one (SDM 3B, 17.2.3);
+    // not yet in dr6.
+    uint64_t pending_debug = 0;
     // A vector taken out of the interrupt controller but not yet delivered: it comes before the next instruction.
     std::optional<uint8_t> queued_interrupt;
 };

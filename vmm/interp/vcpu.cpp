@@ -411,7 +411,7 @@ void load_state(Core& core, const CpuState& state) {
     core.nmi_blocked = state.nmi_blocked;
     core.nmi_pending = state.nmi_pending;
     core.queued_interrupt = state.queued_interrupt;
-    core.pending_debug = 0;
+    core.pending_debug = state.pending_debug;
     core.interrupt_maybe = true;
     state_loaded(core);
 }
@@ -440,6 +440,7 @@ void store_state(const Core& core, CpuState& state) {
     state.interrupt_shadow_movss = core.shadow_movss;
     state.nmi_blocked = core.nmi_blocked;
     state.nmi_pending = core.nmi_pending;
+    state.pending_debug = core.pending_debug;
     state.queued_interrupt = core.queued_interrupt;
 }
 

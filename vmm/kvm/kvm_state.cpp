@@ -193,6 +193,7 @@ Status save_events(int vcpu, CpuState& state) {
     }
     state.nmi_blocked = events.nmi.masked != 0;
     state.nmi_pending = events.nmi.pending != 0 || events.nmi.injected != 0;
+    state.pending_debug = 0;  // KVM keeps it in RFLAGS.TF and DR6
     state.queued_interrupt.reset();
     if (events.interrupt.injected != 0 && events.interrupt.soft == 0) {  // a soft one comes again from its instruction
         state.queued_interrupt = events.interrupt.nr;
@@ -205,6 +206,9 @@ Status save_events(int vcpu, CpuState& state) {
 Status load_events(int vcpu, const CpuState& state) {
     kvm_vcpu_events events{};
     events.flags = KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
+    constexpr uint8_t k_debug_exception = 1;
+    events.exception.injected = state.pending_debug != 0 ? 1 : 0;
+    events.exception.nr = state.pending_debug != 0 ? k_debug_exception : 0;
     events.nmi.masked = state.nmi_blocked ? 1 : 0;
     events.nmi.pending = state.nmi_pending ? 1 : 0;
     events.interrupt.injected = state.queued_interrupt ? 1 : 0;
@@ -274,7 +278,7 @@ Status load_state(int vcpu, const CpuState& state) {
     }
     kvm_debugregs debug{};
     std::copy(state.dr.begin(), state.dr.end(), std::begin(debug.db));
-    debug.dr6 = state.dr6;
+    debug.dr6 = state.dr6 | state.pending_debug;
     debug.dr7 = state.dr7;
     ioctl(vcpu, KVM_SET_DEBUGREGS, &debug);
     kvm_regs registers{};
