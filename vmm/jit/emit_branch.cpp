@@ -268,9 +268,6 @@ void Emitter::emit_conditional(const GuestBlock& block, unsigned index, const Gu
         a.j(condition, way_out(target, ExitKind::none));
     } else if (static_cast<unsigned>(block.taken) <= index) {
         emit_conditional_back(condition, block.taken, target);
-    } else if (m_careful) {
-        conform_flags(block.taken);
-        a.j(condition, m_labels[static_cast<size_t>(block.taken)]);
     } else if (must_prepare_flags_for(block.taken)) {
         m_edge_paths.push_back({a.newLabel(), block.taken, m_flags});
         a.j(condition, m_edge_paths.back().label);
@@ -285,11 +282,7 @@ void Emitter::emit_edge_paths() {
     for (const EdgePath& path : m_edge_paths) {
         a.bind(path.label);
         m_flags = path.flags;
-        if (entry_flags(path.block).host) {
-            load_flags();
-        } else {
-            ensure_flags_in_memory();
-        }
+        conform_flags(path.block);
         a.jmp(m_labels[static_cast<size_t>(path.block)]);
     }
 }

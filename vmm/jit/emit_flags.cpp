@@ -78,7 +78,7 @@ bool Emitter::must_prepare_flags_for(int block) const {
     return entry_flags(block).host ? !m_flags.host : !m_flags.memory;
 }
 
-// For a block that has been emitted with another way into it in mind.
+// Where a block that does not take them as they are wants them.
 void Emitter::conform_flags(int block) {
     const FlagState wanted = entry_flags(block);
     if (m_guest->instructions[m_guest->blocks[static_cast<size_t>(block)].first].live_in == 0) {
@@ -93,18 +93,10 @@ void Emitter::conform_flags(int block) {
 }
 
 void Emitter::prepare_flags_for(int block) {
-    if (m_careful) {
-        conform_flags(block);
-        return;
-    }
     if (inherits_flags(block)) {
         m_entry_flags[static_cast<size_t>(block)] = m_flags;
-    } else if (must_prepare_flags_for(block)) {
-        if (entry_flags(block).host) {
-            load_flags();
-        } else {
-            ensure_flags_in_memory();
-        }
+    } else {
+        conform_flags(block);
     }
 }
 

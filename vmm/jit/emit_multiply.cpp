@@ -25,10 +25,8 @@ asmjit::Operand source(Emitter& e, unsigned i) {
 
 void store_accumulator(Emitter& e) {
     const unsigned size = e.size_of(0);
-    if (size == 1) {
-        e.a.mov(k_guest_rax.r16(), x86asm::ax);  // AX is the result, or quotient and remainder
-    } else if (size == 2) {
-        e.a.mov(k_guest_rax.r16(), x86asm::ax);
+    if (size <= 2) {
+        e.a.mov(k_guest_rax.r16(), x86asm::ax);  // of bytes too: AX is the result, or quotient and remainder
     } else {
         e.a.mov(k_guest_rax, rax);
     }

@@ -68,21 +68,13 @@ class Cook {
     [[nodiscard]] asmjit::Operand operand(unsigned i) const {
         const ZydisDecodedOperand& from = m_recipe.operands[i];
         if (from.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-            return asmjit::imm(sign_extended(from));
+            return asmjit::imm(immediate_of(from));
         }
         const auto number = static_cast<unsigned>(guest_number(from.reg.value));
         if (lives_in_host(number)) {
             return gp_of_size(static_cast<unsigned>(k_host_of_guest[number]), m_bytes);
         }
         return e.gpr_slot(number, m_bytes);
-    }
-    static int64_t sign_extended(const ZydisDecodedOperand& from) {
-        switch (from.size) {
-            case 8: return static_cast<int8_t>(from.imm.value.u);
-            case 16: return static_cast<int16_t>(from.imm.value.u);
-            case 32: return static_cast<int32_t>(from.imm.value.u);
-            default: return from.imm.value.s;
-        }
     }
     // A copy that may be changed.
     x86asm::Gp load(unsigned i) {
@@ -139,18 +131,11 @@ bool is_recipe(const GuestInstruction& one) {
 }
 
 bool spoils_recipe(const GuestInstruction& one, const GuestInstruction& recipe) {
-    const int first = guest_number(recipe.operands[0].reg.value);
-    const int second = needs_source(recipe) ? guest_number(recipe.operands[1].reg.value) : first;
-    for (unsigned i = 0; i < one.decoded.operand_count; ++i) {
-        const ZydisDecodedOperand& operand = one.operands[i];
-        if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER && (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0) {
-            const int number = guest_number(operand.reg.value);
-            if (number >= 0 && (number == first || number == second)) {
-                return true;
-            }
-        }
+    unsigned needed = 1U << guest_number(recipe.operands[0].reg.value);
+    if (needs_source(recipe)) {
+        needed |= 1U << guest_number(recipe.operands[1].reg.value);
     }
-    return false;
+    return (written_registers(one) & needed) != 0;
 }
 
 // With rax as scratch.

@@ -35,6 +35,18 @@ int guest_number(ZydisRegister reg) {
 
 bool is_high_byte(ZydisRegister reg) { return reg >= ZYDIS_REGISTER_AH && reg <= ZYDIS_REGISTER_BH; }
 
+uint16_t written_registers(const GuestInstruction& one) {
+    uint16_t written = 0;
+    for (unsigned i = 0; i < one.decoded.operand_count; ++i) {
+        const ZydisDecodedOperand& operand = one.operands[i];
+        if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER && (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0) {
+            const int number = guest_number(operand.reg.value);
+            written |= static_cast<uint16_t>(number < 0 ? 0 : 1U << number);
+        }
+    }
+    return written;
+}
+
 x86asm::Mem Emitter::slot(const void* place, unsigned bytes) const {
     return x86asm::ptr_abs(reinterpret_cast<uintptr_t>(place), bytes);
 }
@@ -64,8 +76,7 @@ void Emitter::write_back(ZydisRegister guest, const x86asm::Gp& scratch) {
     }
 }
 
-int64_t Emitter::immediate(unsigned i) const {
-    const ZydisDecodedOperand& from = operand(i);
+int64_t immediate_of(const ZydisDecodedOperand& from) {
     switch (from.size) {
         case 8: return static_cast<int8_t>(from.imm.value.u);
         case 16: return static_cast<int16_t>(from.imm.value.u);

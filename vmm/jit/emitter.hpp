@@ -9,11 +9,11 @@
 //      memory, high byte registers and LOCK are done by emit_same() (emit_same.cpp).
 //   2. Otherwise write `bool emit_x(Emitter& e, asmjit::InstId)` in the file of its subject (emit_alu, emit_stack, ...):
 //      * Decide first: return false for forms that are not handled, before anything is emitted.
-//      * Memory next: `x86asm::Mem at = e.access(i)` checks operand i (e.access_address() any address in rcx) and gives
-//        [rcx + something]. It clobbers rax, rcx and maybe the host's flags (it has saved them if anybody may want them); who
-//        clobbers those himself calls e.clobber_flags() first. When the check
-//        fails, the interpreter runs the whole instruction from its start: so no guest register, flag or memory may have
-//        changed before the last access of the instruction. `e.slow()` is the label to jump to for the same treatment
+//      * Memory next: `x86asm::Mem at = e.access(i)` checks operand i (e.access_stack() what uses the stack without saying
+//        so) and gives [rcx + something]. It clobbers rax, rcx and maybe the host's flags (it has saved them if anybody may
+//        want them); who clobbers those himself calls e.clobber_flags() first. When the check fails, the interpreter runs
+//        the whole instruction from its start: so no guest register, flag or memory may have changed before the last access
+//        of the instruction. `e.slow()` is the label to jump to for the same treatment
 //        (a divisor of zero, say).
 //      * Then `e.want_flags()` (uses rax): the host's flags are the guest's, if this instruction reads some or leaves some
 //        alone that are wanted afterwards. Not needed for instructions without flags.
@@ -63,6 +63,14 @@ struct Thunks {
     uint64_t stale_return = 0;       // jump at a return point whose code was dropped
     uint64_t leave = 0;      // jump with rcx = RIP: to the run loop
 };
+
+// The number of a general register in any width (AH counts as rax); -1 for others.
+[[nodiscard]] int guest_number(ZydisRegister reg);
+[[nodiscard]] bool is_high_byte(ZydisRegister reg);
+// Which general registers an instruction changes, in whatever width: bit n is guest register n.
+[[nodiscard]] uint16_t written_registers(const GuestInstruction& one);
+// An immediate operand, sign-extended from its size.
+[[nodiscard]] int64_t immediate_of(const ZydisDecodedOperand& from);
 
 // What the emitted code refers to.
 struct Places {
@@ -116,8 +124,7 @@ class Emitter {
     [[nodiscard]] std::span<const std::byte> bytes() const {
         return m_page.subspan(m_one->offset, m_one->decoded.length);
     }
-    // The immediate, sign-extended from the operand's size.
-    [[nodiscard]] int64_t immediate(unsigned i) const;
+    [[nodiscard]] int64_t immediate(unsigned i) const { return immediate_of(operand(i)); }
 
     // Registers (emit_registers.cpp). `scratch`: any size of rax or rcx.
     x86asm::Gp read(ZydisRegister guest, const x86asm::Gp& scratch);
@@ -384,8 +391,5 @@ void find_live_flags(GuestRegion& region);
 // Whether `one` changes a register that the recipe needs.
 [[nodiscard]] bool spoils_recipe(const GuestInstruction& one, const GuestInstruction& recipe);
 
-// The number of a general register in any width (AH counts as rax); -1 for others.
-[[nodiscard]] int guest_number(ZydisRegister reg);
-[[nodiscard]] bool is_high_byte(ZydisRegister reg);
 
 }  // namespace skep::jit

@@ -2,6 +2,7 @@
 #include "vmm/jit/shared_checks.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <optional>
 
 #include "vmm/jit/emitter.hpp"
@@ -159,17 +160,9 @@ class Finder {
     }
 
     void move(unsigned reg, int64_t distance) { m_values[reg].distance += distance; }
-    void forget(ZydisRegister reg) {
-        if (const int number = guest_number(reg); number >= 0) {
-            m_values[static_cast<unsigned>(number)] = fresh();
-        }
-    }
-    void forget_written(const GuestInstruction& one) {
-        for (unsigned i = 0; i < one.decoded.operand_count; ++i) {
-            const ZydisDecodedOperand& operand = one.operands[i];
-            if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER && (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0) {
-                forget(operand.reg.value);
-            }
+    void forget(uint16_t registers) {
+        for (; registers != 0; registers &= static_cast<uint16_t>(registers - 1)) {
+            m_values[static_cast<unsigned>(std::countr_zero(registers))] = fresh();
         }
     }
 
@@ -208,7 +201,9 @@ class Finder {
             case ZYDIS_MNEMONIC_PUSH: move(k_rsp, -8); return;
             case ZYDIS_MNEMONIC_POP:
                 move(k_rsp, 8);
-                forget(one.operands[0].reg.value);
+                if (const int number = guest_number(one.operands[0].reg.value); number >= 0) {
+                    m_values[static_cast<unsigned>(number)] = fresh();
+                }
                 return;
             case ZYDIS_MNEMONIC_LEAVE:
                 m_values[k_rsp] = m_values[k_rbp];
@@ -222,7 +217,7 @@ class Finder {
         if (const auto known = full ? known_result(one) : std::nullopt) {
             m_values[static_cast<unsigned>(guest_number(one.operands[0].reg.value))] = *known;
         } else {
-            forget_written(one);
+            forget(written_registers(one));
         }
     }
 
