@@ -15,8 +15,6 @@
 namespace skep::interp {
 namespace {
 
-constexpr size_t k_longest_instruction = 15;
-
 void raise_undefined(Core&, const Op&) { raise(k_ud); }
 void raise_too_long(Core&, const Op&) { raise(k_gp, 0); }
 
@@ -30,6 +28,9 @@ ZydisDecoder make_decoder(ZydisMachineMode mode, ZydisStackWidth width) {
     ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_KNC, ZYAN_FALSE);
     return decoder;
 }
+
+}  // namespace
+
 const ZydisDecoder& decoder_for(const DecodeMode& mode) {
     static const ZydisDecoder long64 = make_decoder(ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     static const ZydisDecoder protected32 = make_decoder(ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
@@ -43,6 +44,8 @@ const ZydisDecoder& decoder_for(const DecodeMode& mode) {
     }
     return mode.protected_mode && !mode.v86 ? protected16 : real16;
 }
+
+namespace {
 
 // An immediate that is wider than its operand is sign-extended already; others are cut by the handler's width.
 void set_immediate(Op& op, const ZydisDecodedOperand& operand, unsigned index) {

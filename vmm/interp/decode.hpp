@@ -11,6 +11,7 @@
 
 struct ZydisDecodedInstruction_;
 struct ZydisDecodedOperand_;
+struct ZydisDecoder_;
 
 namespace skep::interp {
 
@@ -46,6 +47,11 @@ struct Decoded {
     Flow flow = Flow::next;
     bool complete = true;  // false: the bytes end inside the instruction, nothing is decoded
 };
+
+inline constexpr size_t k_longest_instruction = 15;  // bytes
+
+// Zydis as this processor reads instructions: everything that decodes for it must use this one.
+[[nodiscard]] const ZydisDecoder_& decoder_for(const DecodeMode& mode);
 
 // Decodes the instruction at the start of `bytes` (at most 15 are looked at), which lies `offset` bytes into its block.
 // What is no instruction becomes an op that raises #UD, what is longer than 15 bytes #GP(0).

@@ -118,14 +118,25 @@ constexpr EmitLine k_lines[] = {
 
 }  // namespace
 
-void emit_jump_target_index(x86asm::Assembler& a) {
+void emit_jump_target_look(x86asm::Assembler& a, const Places& places, const asmjit::Label& unknown) {
     constexpr unsigned k_shift = 4;
     static_assert(sizeof(JumpTarget) == 1U << k_shift && k_jump_targets == 1U << 16);
+    const auto context = reinterpret_cast<uintptr_t>(&places.core->code_context);
     a.mov(eax, ecx);
     a.shr(eax, 12);
     a.xor_(eax, ecx);
     a.movzx(eax, x86asm::ax);
     a.shl(eax, k_shift);
+    a.and_(rcx, -static_cast<int32_t>(k_page));
+    a.or_(rcx, x86asm::ptr_abs(context, sizeof(uint64_t)));
+    a.cmp(rcx, jump_target_field(*places.runtime, offsetof(JumpTarget, page_key)));
+    a.jne(unknown);
+    a.and_(rcx, -static_cast<int32_t>(k_page));
+}
+
+x86asm::Mem jump_target_field(const Runtime& runtime, size_t offset) {
+    const auto table = reinterpret_cast<uintptr_t>(runtime.jump_targets.data());
+    return x86asm::ptr(rax, static_cast<int32_t>(table + offset), sizeof(uint64_t));
 }
 
 std::span<const EmitLine> branch_lines() { return k_lines; }
@@ -136,19 +147,10 @@ void Emitter::load_page_address(const x86asm::Gp& to, int64_t offset) {
 }
 
 x86asm::Mem Emitter::jump_target_code() const {
-    const auto table = reinterpret_cast<uintptr_t>(m_places.runtime->jump_targets.data());
-    return x86asm::ptr(rax, static_cast<int32_t>(table + offsetof(JumpTarget, code)), 8);
+    return jump_target_field(*m_places.runtime, offsetof(JumpTarget, code));
 }
 
-void Emitter::look_up_rcx() {
-    const auto table = reinterpret_cast<uintptr_t>(m_places.runtime->jump_targets.data());
-    emit_jump_target_index(a);
-    a.and_(rcx, -static_cast<int32_t>(k_page));
-    a.or_(rcx, slot(&m_places.core->code_context));
-    a.cmp(rcx, x86asm::ptr(rax, static_cast<int32_t>(table + offsetof(JumpTarget, page_key))));
-    a.jne(slow());
-    a.and_(rcx, -static_cast<int32_t>(k_page));
-}
+void Emitter::look_up_rcx() { emit_jump_target_look(a, m_places, slow()); }
 
 void Emitter::leave_to_rcx() {
     look_up_rcx();

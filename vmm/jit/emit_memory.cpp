@@ -84,43 +84,40 @@ void Emitter::check_address(unsigned bytes, AccessKind kind, const asmjit::Label
     a.bind(found);
 }
 
-x86asm::Mem Emitter::access(unsigned i) {
-    const ZydisDecodedOperand& memory = operand(i);
-    const SharedUse& use = m_one->operand_use;
-    const unsigned bytes = memory.size / 8U;
+// `to_rcx(below)` brings the linear address so many bytes below into rcx.
+template <typename Address>
+x86asm::Mem Emitter::access_at(const SharedUse& use, unsigned bytes, AccessKind kind, Address to_rcx) {
     if (shares(use) && m_spans[static_cast<unsigned>(use.check)].checked) {
         return use_span(use, bytes);
     }
     clobber_flags();
-    effective_address(i, rcx, shares(use) ? use.offset : 0);
-    if (memory.mem.segment == ZYDIS_REGISTER_FS || memory.mem.segment == ZYDIS_REGISTER_GS) {
-        a.add(rcx, slot(&m_places.core->segment_base[memory.mem.segment - ZYDIS_REGISTER_ES]));
-    }
     if (shares(use)) {
+        to_rcx(use.offset);
         check_span(use);
         return use_span(use, bytes);
     }
-    const bool writes = (memory.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
-    check_address(bytes, writes ? AccessKind::write : AccessKind::read, slow());
+    to_rcx(0);
+    check_address(bytes, kind, slow());
     m_latest_span = -1;
     return x86asm::ptr(rcx, 0, bytes);
 }
 
+x86asm::Mem Emitter::access(unsigned i) {
+    const ZydisDecodedOperand& memory = operand(i);
+    const SharedUse& use = m_one->operand_use;
+    const unsigned bytes = memory.size / 8U;
+    const bool writes = (memory.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+    return access_at(use, bytes, writes ? AccessKind::write : AccessKind::read, [&](int below) {
+        effective_address(i, rcx, below);
+        if (memory.mem.segment == ZYDIS_REGISTER_FS || memory.mem.segment == ZYDIS_REGISTER_GS) {
+            a.add(rcx, slot(&m_places.core->segment_base[memory.mem.segment - ZYDIS_REGISTER_ES]));
+        }
+    });
+}
+
 x86asm::Mem Emitter::access_stack(const x86asm::Gp& base, int displacement, AccessKind kind) {
-    const SharedUse& use = m_one->stack_use;
-    constexpr unsigned k_bytes = 8;
-    if (shares(use) && m_spans[static_cast<unsigned>(use.check)].checked) {
-        return use_span(use, k_bytes);
-    }
-    clobber_flags();
-    a.lea(rcx, x86asm::ptr(base, displacement - (shares(use) ? use.offset : 0)));
-    if (shares(use)) {
-        check_span(use);
-        return use_span(use, k_bytes);
-    }
-    check_address(k_bytes, kind, slow());
-    m_latest_span = -1;
-    return x86asm::ptr(rcx, 0, k_bytes);
+    return access_at(m_one->stack_use, sizeof(uint64_t), kind,
+                     [&](int below) { a.lea(rcx, x86asm::ptr(base, displacement - below)); });
 }
 
 // --- shared checks ---------------------------------------------------------------------------------------------------------

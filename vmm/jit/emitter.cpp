@@ -27,7 +27,6 @@ bool goes_to_other_region(const GuestBlock& block, unsigned instruction) {
     return (block.end == BlockEnd::leaves || block.end == BlockEnd::calls) && instruction + 1 == block.count;
 }
 
-constexpr interp::DecodeMode k_long_mode{.code64 = true, .stack64 = true, .protected_mode = true};
 
 }  // namespace
 

@@ -269,6 +269,8 @@ class Emitter {
     [[nodiscard]] bool will_check() const;
     asmjit::Label careful();
     void check_address(unsigned bytes, AccessKind kind, const asmjit::Label& otherwise);
+    template <typename Address>
+    x86asm::Mem access_at(const SharedUse& use, unsigned bytes, AccessKind kind, Address to_rcx);
     x86asm::Mem use_span(const SharedUse& use, unsigned bytes);
     void check_span(const SharedUse& use);
     [[nodiscard]] bool shares(const SharedUse& use) const { return !m_careful && use.any(); }
@@ -380,8 +382,10 @@ bool emit_read_selector(Emitter& e);
 bool emit_vector(Emitter& e);
 bool emit_x87(Emitter& e);
 
-// Distance of the JumpTarget for RIP = rcx from the first one, into rax. Clobbers flags.
-void emit_jump_target_index(x86asm::Assembler& a);
+// Looks into Runtime::jump_targets for RIP = rcx: rcx becomes its page's linear address, and rax leads to the entry
+// (jump_target_field()). To `unknown` when there is none. Clobbers flags.
+void emit_jump_target_look(x86asm::Assembler& a, const Places& places, const asmjit::Label& unknown);
+[[nodiscard]] x86asm::Mem jump_target_field(const Runtime& runtime, size_t offset);
 
 // Backward data flow over the region: fills live_in and live_out.
 void find_live_flags(GuestRegion& region);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "vmm/jit/refill_thunks.hpp"
 
+#include "vmm/jit/return_stacks.hpp"
+
 namespace skep::jit {
 namespace {
 
@@ -73,10 +75,7 @@ class RefillMaker {
         a.and_(edx, 1);
         a.mov(ecx, eax);
         a.shr(ecx, 1);
-        a.mov(slot(&runtime.return_top), rsp);
-        a.mov(rsp, slot(&runtime.host_stack));
-        a.call(slot(&runtime.refill));
-        a.mov(rsp, slot(&runtime.return_top));
+        emit_host_call(a, runtime, runtime.refill);
         a.mov(rcx, rax);
         a.pop(rdx);
         a.pop(rsi);

@@ -10,20 +10,6 @@ namespace {
 
 constexpr unsigned k_page = 4096;
 
-// As the interpreter's decoder is set up: what is not offered to the guest stays a NOP.
-const ZydisDecoder& decoder() {
-    static const ZydisDecoder made = [] {
-        ZydisDecoder fresh;
-        ZydisDecoderInit(&fresh, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-        ZydisDecoderEnableMode(&fresh, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
-        ZydisDecoderEnableMode(&fresh, ZYDIS_DECODER_MODE_CET, ZYAN_TRUE);
-        ZydisDecoderEnableMode(&fresh, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
-        ZydisDecoderEnableMode(&fresh, ZYDIS_DECODER_MODE_KNC, ZYAN_FALSE);
-        return fresh;
-    }();
-    return made;
-}
-
 bool is_direct(const GuestInstruction& one) { return one.operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE; }
 
 BlockEnd end_of(const GuestInstruction& one) {
@@ -103,8 +89,8 @@ class Former {
                 return;
             }
             GuestInstruction& one = m_found.emplace_back();
-            const ZyanStatus status = ZydisDecoderDecodeFull(&decoder(), m_page.data() + at,
-                                                             std::min(k_longest_instruction, end_of_bytes - at),
+            const ZyanStatus status = ZydisDecoderDecodeFull(&m_decoder, m_page.data() + at,
+                                                             std::min<size_t>(interp::k_longest_instruction, end_of_bytes - at),
                                                              &one.decoded, one.operands.data());
             if (!ZYAN_SUCCESS(status)) {
                 m_found.pop_back();
@@ -185,6 +171,7 @@ class Former {
         }
     }
 
+    const ZydisDecoder& m_decoder = interp::decoder_for(k_long_mode);
     std::span<const std::byte> m_page;
     unsigned m_entry;
     GuestRegion& m_region;

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "vmm/interp/decode.hpp"
 #include "vmm/jit/flags.hpp"
 #include "vmm/jit/shared_checks.hpp"
 #include "vmm/jit/units.hpp"
@@ -18,6 +19,7 @@ namespace skep::jit {
 
 inline constexpr unsigned k_most_instructions = 128;  // of a region
 inline constexpr int k_outside = -1;
+inline constexpr interp::DecodeMode k_long_mode{.code64 = true, .stack64 = true, .protected_mode = true};
 
 struct GuestInstruction {
     uint16_t offset = 0;  // in the page
@@ -60,8 +62,6 @@ struct GuestRegion {
     uint16_t lowest = 0, highest = 0;            // bytes [lowest, highest) of the page that were looked at
     bool wants_next_page = false;                // an instruction goes on behind the bytes that were given
 };
-
-inline constexpr unsigned k_longest_instruction = 15;
 
 // Decodes from `page` (a copy of the page's 4096 bytes, and some of the next one's if they are known), 64-bit code.
 // Without instructions when the first one does not lie in these bytes as a whole or is none.

@@ -11,6 +11,15 @@ uint64_t address_of(const void* place) { return reinterpret_cast<uintptr_t>(plac
 
 }  // namespace
 
+void emit_host_call(asmjit::x86::Assembler& a, const Runtime& runtime, const uint64_t& function) {
+    using asmjit::x86::rsp;
+    const auto slot = [](const uint64_t& place) { return asmjit::x86::ptr_abs(address_of(&place), sizeof place); };
+    a.mov(slot(runtime.return_top), rsp);
+    a.mov(rsp, slot(runtime.host_stack));
+    a.call(slot(function));
+    a.mov(rsp, slot(runtime.return_top));
+}
+
 void ReturnStacks::change(uint64_t context) {
     if (m_context != 0) {
         m_tops[m_context % k_stacks] = m_runtime.return_top;

@@ -7,6 +7,8 @@
 // then the last to use it has it).
 #pragma once
 
+#include <asmjit/x86.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +24,9 @@ struct ReturnFrame {
     uint64_t rip = 0;
 };
 inline constexpr unsigned k_return_search = 8;  // how far down a RET looks when the top is another RIP's
+
+// From translated code to the C++ function whose address is in this slot of Runtime: on the thread's own stack.
+void emit_host_call(asmjit::x86::Assembler& a, const Runtime& runtime, const uint64_t& function);
 
 // On the vCPU's thread.
 class ReturnStacks {

@@ -111,13 +111,6 @@ class ThunkMaker {
         a.call(thunk);
         a.bind(asleep);
     }
-    // A C++ function, which runs on the thread's own stack.
-    void call_host(const uint64_t& function) {
-        a.mov(slot(&m_places.runtime->return_top), rsp);
-        a.mov(rsp, slot(&m_places.runtime->host_stack));
-        a.call(slot(&function));
-        a.mov(rsp, slot(&m_places.runtime->return_top));
-    }
     // To `leaves` when it is not live afterwards: Core::rip is already behind the instruction.
     void wake_again(const uint32_t& asleep, const asmjit::Label& thunk, const asmjit::Label& leaves) {
         a.call(thunk);
@@ -134,7 +127,7 @@ class ThunkMaker {
         put_units_to_sleep();
         a.mov(rdi, slot(&m_places.runtime->translator));
         a.mov(esi, ecx);
-        call_host(m_places.runtime->interpret);
+        emit_host_call(a, *m_places.runtime, m_places.runtime->interpret);
         a.cmp(eax, static_cast<uint32_t>(ExitKind::elsewhere));
         a.je(elsewhere);
         a.test(eax, eax);
@@ -160,16 +153,10 @@ class ThunkMaker {
     void make_look_up() {
         const asmjit::Label unknown = a.newLabel();
         a.bind(m_look_up);
-        const auto table = static_cast<int32_t>(reinterpret_cast<uintptr_t>(m_places.runtime->jump_targets.data()));
         a.mov(slot(&m_places.core->rip), rcx);
-        emit_jump_target_index(a);
-        a.and_(rcx, -4096);
-        a.or_(rcx, slot(&m_places.core->code_context));
-        a.cmp(rcx, ptr(rax, table));
-        a.jne(unknown);
-        a.and_(rcx, -4096);
+        emit_jump_target_look(a, m_places, unknown);
         a.mov(slot(&m_places.runtime->page_base), rcx);
-        a.jmp(ptr(rax, table + static_cast<int32_t>(offsetof(JumpTarget, code)), 8));
+        a.jmp(jump_target_field(*m_places.runtime, offsetof(JumpTarget, code)));
         a.bind(unknown);
         a.bind(m_unknown_target);
         a.mov(eax, static_cast<uint32_t>(ExitKind::unknown_target));
@@ -193,21 +180,15 @@ class ThunkMaker {
         Runtime& runtime = *m_places.runtime;
         a.bind(m_look_up_site);
         count(&ProfileCounters::site_misses);
-        const auto table = static_cast<int32_t>(reinterpret_cast<uintptr_t>(runtime.jump_targets.data()));
         a.mov(slot(&m_places.core->rip), rcx);
         a.push(rdx);
         a.mov(edx, eax);
-        emit_jump_target_index(a);
-        a.and_(rcx, -4096);
-        a.or_(rcx, slot(&m_places.core->code_context));
-        a.cmp(rcx, ptr(rax, table));
-        a.jne(unknown);
-        a.and_(rcx, -4096);
+        emit_jump_target_look(a, m_places, unknown);
         a.mov(ptr(rdx, offsetof(JumpSite, target_base)), rcx);
         a.xchg(rcx, slot(&runtime.page_base));
         a.or_(rcx, slot(&m_places.core->code_context));
         a.mov(ptr(rdx, offsetof(JumpSite, page_key)), rcx);
-        a.mov(rcx, ptr(rax, table + static_cast<int32_t>(offsetof(JumpTarget, code))));
+        a.mov(rcx, jump_target_field(runtime, offsetof(JumpTarget, code)));
         a.mov(ptr(rdx, offsetof(JumpSite, code)), rcx);
         a.pop(rdx);
         a.jmp(rcx);

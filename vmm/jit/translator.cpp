@@ -224,7 +224,7 @@ void JitTranslator::copy_code(const std::byte* host_page, unsigned offset) {
         return;
     }
     if (const std::byte* next = next_page(m_core.gpr[17])) {
-        std::memcpy(m_copy.data() + k_page_size, next, k_longest_instruction);
+        std::memcpy(m_copy.data() + k_page_size, next, interp::k_longest_instruction);
         form_region(m_copy, offset, m_guest);
     }
 }

@@ -102,7 +102,7 @@ class JitTranslator final : public interp::Translator {
     std::unordered_map<const std::byte*, Page> m_pages;
     std::unique_ptr<Emitter> m_emitter;
     GuestRegion m_guest;
-    std::array<std::byte, 4096 + k_longest_instruction> m_copy{};  // of a page and the start of the next one
+    std::array<std::byte, 4096 + interp::k_longest_instruction> m_copy{};  // of a page and the start of the next one
     JitStats m_stats;
     std::function<void(const std::string&)> m_report;
     std::unique_ptr<Profile> m_profile;  // null: none wanted
