@@ -116,6 +116,16 @@ class CpuHarness {
         return memory->read_value<T>(address).value_or(T{});
     }
 
+    // Long mode: the first 2 MiB also end at the end of the low half, and the first GiB is also the start of the high half.
+    static constexpr uint64_t k_last_low = 0x7fff'ffe0'0000, k_first_high = 0xffff'8000'0000'0000;
+    void map_canonical_edge() {
+        constexpr unsigned k_last = 511;
+        write_value<uint64_t>(k_tables + 255 * 8, (k_tables + 0x1000) | 7);
+        write_value<uint64_t>(k_tables + 256 * 8, (k_tables + 0x1000) | 7);
+        write_value<uint64_t>(k_tables + 0x1000 + k_last * 8, (k_tables + 0x2000) | 7);
+        write_value<uint64_t>(k_tables + 0x2000 + k_last * 8, 0x87);
+    }
+
     // Puts the code at k_code (in real mode CS base 0), appends HLT, runs from `state` until it stops and fetches it.
     RunExit run(std::initializer_list<uint8_t> code) { return run(std::vector<uint8_t>(code)); }
     RunExit run(std::vector<uint8_t> code) {

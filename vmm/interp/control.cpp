@@ -32,16 +32,30 @@ uint64_t following(const Core& core, const Op* op) {
     return core.code64 ? rip : rip & 0xffff'ffff;
 }
 
-// --- 64-bit mode: direct targets need no check but at the canonical edge, which the fetch finds ----------------------------
+// --- 64-bit mode: direct targets need no check but at the canonical edge, where no block is known -----------------------
+void check_direct_target(Core& core, const Op* op) {
+    if (!x86::is_canonical(core.rip)) [[unlikely]] {
+        set_fault_rip(core, op);
+        raise(k_gp, 0);
+    }
+}
 void run_jump_long(Core& core, const Op* op) {
     core.rip = direct_target(core, op);
-    SKEP_TAIL_CALL next_block(core, op);
+    if (is_next_block_known(core)) [[likely]] {
+        SKEP_TAIL_CALL next_block(core, op);
+    }
+    check_direct_target(core, op);
 }
 template <unsigned code>
 void run_jcc_long(Core& core, const Op* op) {
     const uint64_t way = condition_holds<code>(core.status) ? op->immediate : op->extra;
     core.rip = core.gpr[17] + way;
-    SKEP_TAIL_CALL next_block(core, op);
+    if (is_next_block_known(core)) [[likely]] {
+        SKEP_TAIL_CALL next_block(core, op);
+    }
+    if (way == op->immediate) {
+        check_direct_target(core, op);
+    }
 }
 // --- any mode --------------------------------------------------------------------------------------------------------------
 void run_jump(Core& core, const Op* op) {
@@ -91,7 +105,7 @@ void run_return(Core& core, const Op* op) {
 void run_call_long(Core& core, const Op* op) {
     const uint64_t pointer = core.gpr[k_rsp] - 8;
     std::byte* host = host_for_write(core, pointer, 8);
-    if (host == nullptr) [[unlikely]] {
+    if (host == nullptr || !x86::is_canonical(direct_target(core, op))) [[unlikely]] {
         SKEP_TAIL_CALL run_call(core, op);
     }
     store_le<uint64_t>(host, core.gpr[17] + op->extra);

@@ -2,6 +2,7 @@
 // Near JMP, Jcc, CALL, RET (SDM 2) and every other way from block to block.
 #include "vmm/jit/emitter.hpp"
 #include "vmm/jit/return_stacks.hpp"
+#include "vmm/x86/descriptor.hpp"
 
 namespace skep::jit {
 namespace {
@@ -69,7 +70,7 @@ void push_return_address(Emitter& e) {
 
 bool emit_call_direct(Emitter& e) {
     const int64_t target = target_of(e.one());
-    if (e.one().decoded.operand_width != 64 || !fits_int32(target)) {
+    if (e.one().decoded.operand_width != 64 || !fits_int32(target) || !e.is_canonical(target)) {
         return false;
     }
     e.clobber_flags();
@@ -141,6 +142,11 @@ x86asm::Mem jump_target_field(const Runtime& runtime, size_t offset) {
 
 std::span<const EmitLine> branch_lines() { return k_lines; }
 
+bool Emitter::is_canonical(int64_t offset) const {
+    const uint64_t page = m_region->linear & ~static_cast<uint64_t>(k_page - 1);
+    return x86::is_canonical(page + static_cast<uint64_t>(offset));
+}
+
 void Emitter::load_page_address(const x86asm::Gp& to, int64_t offset) {
     a.mov(to, slot(&runtime().page_base));
     a.lea(to, x86asm::ptr(to, static_cast<int32_t>(offset)));
@@ -161,18 +167,21 @@ void Emitter::leave_to_rcx() {
 // --- ways out of the region ------------------------------------------------------------------------------------------------
 asmjit::Label Emitter::way_out(int64_t offset, ExitKind kind) {
     const asmjit::Label label = a.newLabel();
-    m_ways_out.push_back({label, offset, m_flags, kind});
+    m_ways_out.push_back({label, offset, m_flags, kind, kind == ExitKind::none ? branch_to(offset) : k_no_branch});
     return label;
 }
 
+// The current instruction, at the end of its block, goes on at `offset`.
+SiteBranch Emitter::branch_to(int64_t offset) const { return offset == m_one->end() ? k_no_branch : m_one->offset; }
+
 // The flags are in memory. ExitKind::none: to the code there, if it is known.
-void Emitter::emit_way_out(int64_t offset, ExitKind kind) {
+void Emitter::emit_way_out(int64_t offset, ExitKind kind, SiteBranch branch) {
     if (kind != ExitKind::none) {
         load_page_address(rcx, offset);
         a.jmp(asmjit::imm(m_places.thunks.leave));
         return;
     }
-    const FarPath unknown{a.newLabel(), {}, offset, is_on_page(offset) ? nullptr : new_jump_site()};
+    const FarPath unknown{a.newLabel(), {}, offset, is_on_page(offset) ? nullptr : new_jump_site(branch)};
     m_far_paths.push_back(unknown);
     if (is_on_page(offset)) {
         m_output->links.push_back({static_cast<uint32_t>(a.offset()), static_cast<uint16_t>(offset)});
@@ -194,7 +203,7 @@ void Emitter::emit_ways_out() {
         }
         m_flags = way.flags;
         ensure_flags_in_memory();
-        emit_way_out(way.offset, way.kind);
+        emit_way_out(way.offset, way.kind, way.branch);
     }
 }
 
@@ -203,7 +212,7 @@ void Emitter::emit_ways_out() {
 void Emitter::go_to(int block, int64_t offset, unsigned from) {
     if (block == k_outside) {
         ensure_flags_in_memory();
-        emit_way_out(offset, ExitKind::none);
+        emit_way_out(offset, ExitKind::none, branch_to(offset));
         return;
     }
     prepare_flags_for(block);

@@ -18,11 +18,12 @@ constexpr unsigned k_not_canonical_bits = 64 - 48;
 
 // --- sites ---------------------------------------------------------------------------------------------------------------
 // Null: there are none left.
-JumpSite* Emitter::new_jump_site() {
+JumpSite* Emitter::new_jump_site(SiteBranch branch) {
     Runtime& all = runtime();
     if (all.jump_sites_used == k_jump_sites) {
         return nullptr;
     }
+    all.site_branches[all.jump_sites_used] = branch;
     JumpSite& site = all.jump_sites[all.jump_sites_used++];
     site = {};
     return &site;
@@ -60,7 +61,8 @@ void Emitter::bind_return_point() {
 
 void Emitter::call_direct(int64_t offset) {
     const bool on_page = offset >= 0 && offset < k_page;
-    const FarPath unknown{a.newLabel(), a.newLabel(), offset, on_page ? nullptr : new_jump_site()};
+    const auto branch = static_cast<SiteBranch>(m_one->offset | k_site_calls);
+    const FarPath unknown{a.newLabel(), a.newLabel(), offset, on_page ? nullptr : new_jump_site(branch)};
     m_far_paths.push_back(unknown);
     if (on_page) {
         m_output->links.push_back({static_cast<uint32_t>(a.offset()), static_cast<uint16_t>(offset)});

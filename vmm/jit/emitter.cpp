@@ -226,7 +226,7 @@ bool Emitter::emit_instruction(GuestInstruction& one) {
 // The part of the instruction that lies on the next page is still there.
 void Emitter::check_next_page() {
     clobber_flags();
-    m_next_page = new_jump_site();
+    m_next_page = new_jump_site(k_no_branch);
     if (m_next_page == nullptr) {
         a.jmp(slow());
         return;

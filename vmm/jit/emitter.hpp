@@ -186,6 +186,8 @@ class Emitter {
     [[nodiscard]] Runtime& runtime() const { return *m_places.runtime; }
     [[nodiscard]] interp::Core& core() const { return *m_places.core; }
     [[nodiscard]] const Thunks& thunks() const { return m_places.thunks; }
+    // Whether the address `offset` bytes from the start of the page, where it lies now, is.
+    [[nodiscard]] bool is_canonical(int64_t offset) const;
     // The linear address `offset` bytes from the start of the page.
     void load_page_address(const x86asm::Gp& to, int64_t offset);
     // CALL (emit_call.cpp): the frame for a return to rax = the RIP behind the instruction. Clobbers the host's flags.
@@ -259,6 +261,7 @@ class Emitter {
         int64_t offset;
         FlagState flags;
         ExitKind kind;
+        SiteBranch branch;
     };
 
     void emit_entry();
@@ -296,8 +299,9 @@ class Emitter {
     void emit_misses();
     void wake(const uint32_t& asleep, uint64_t thunk);
     void emit_ways_out();
-    void emit_way_out(int64_t offset, ExitKind kind);
-    JumpSite* new_jump_site();
+    void emit_way_out(int64_t offset, ExitKind kind, SiteBranch branch);
+    JumpSite* new_jump_site(SiteBranch branch);
+    [[nodiscard]] SiteBranch branch_to(int64_t offset) const;
     void check_jump_site(const JumpSite& site, const asmjit::Label& otherwise);
     void emit_return_paths();
     void emit_call_paths();

@@ -42,6 +42,9 @@ struct JumpSite {
     uint64_t code = 0;
 };
 inline constexpr unsigned k_jump_sites = 1 << 17;
+// The instruction of a site: its offset in the page, and whether it is a CALL.
+using SiteBranch = uint16_t;
+inline constexpr SiteBranch k_site_calls = 0x8000, k_no_branch = 0x7fff;  // the latter: the code just goes on there
 
 struct Runtime {
     uint64_t page_base = 0;  // linear address of the page that the running region lies on
@@ -66,6 +69,8 @@ struct Runtime {
     std::array<JumpTarget, k_jump_targets> jump_targets{};
     uint32_t jump_sites_used = 0;
     std::array<JumpSite, k_jump_sites> jump_sites{};
+    std::array<SiteBranch, k_jump_sites> site_branches{};
+    uint64_t unknown_site = 0;  // address of the JumpSite that came to ExitKind::unknown_target, or 0
 };
 
 }  // namespace skep::jit

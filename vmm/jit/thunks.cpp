@@ -158,6 +158,7 @@ class ThunkMaker {
         a.mov(slot(&m_places.runtime->page_base), rcx);
         a.jmp(jump_target_field(*m_places.runtime, offsetof(JumpTarget, code)));
         a.bind(unknown);
+        a.mov(slot(&m_places.runtime->unknown_site), 0);
         a.bind(m_unknown_target);
         a.mov(eax, static_cast<uint32_t>(ExitKind::unknown_target));
         a.jmp(m_leave_common);
@@ -193,6 +194,7 @@ class ThunkMaker {
         a.pop(rdx);
         a.jmp(rcx);
         a.bind(unknown);
+        a.mov(slot(&runtime.unknown_site), rdx);
         a.pop(rdx);
         a.jmp(m_unknown_target);
     }

@@ -31,7 +31,12 @@ uint32_t place_of(uint32_t offset, uint32_t key) { return offset | key << 16; }
 void run_translated(interp::Core& core, const interp::Op* op) {
     auto& translator = static_cast<JitTranslator&>(*core.translator);
     if (translator.enter(*static_cast<Region*>(const_cast<void*>(op->data))) == ExitKind::unknown_target) {
-        SKEP_TAIL_CALL interp::next_block(core, op);
+        if (interp::is_next_block_known(core)) {
+            SKEP_TAIL_CALL interp::next_block(core, op);
+        }
+        if (core.code64 && !x86::is_canonical(core.rip) && translator.undo_branch()) {
+            interp::raise(interp::k_gp, 0);
+        }
     }
 }
 
@@ -111,6 +116,24 @@ ExitKind JitTranslator::enter(Region& region) {
         return enter_profiled(code, region);
     }
     return code(region.entry);
+}
+
+bool JitTranslator::undo_branch() {
+    if (m_runtime->unknown_site == 0) {
+        return false;
+    }
+    const auto* site = reinterpret_cast<const JumpSite*>(m_runtime->unknown_site);
+    const SiteBranch branch = m_runtime->site_branches[static_cast<size_t>(site - m_runtime->jump_sites.data())];
+    const auto offset = static_cast<SiteBranch>(branch & ~k_site_calls);
+    if (offset == k_no_branch) {
+        return false;
+    }
+    if ((branch & k_site_calls) != 0) {
+        m_core.gpr[k_rsp] += sizeof(uint64_t);
+        m_runtime->return_top += sizeof(ReturnFrame);
+    }
+    m_core.rip = m_runtime->page_base + offset;
+    return true;
 }
 
 ExitKind JitTranslator::enter_profiled(ExitKind (*code)(uint64_t), const Region& region) {

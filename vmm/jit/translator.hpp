@@ -57,6 +57,10 @@ class JitTranslator final : public interp::Translator {
     // Runs translated code from a region's entry, which Core::gpr[17] points to.
     ExitKind enter(Region& region);
 
+    // After ExitKind::unknown_target: whether a direct branch has come to Core::rip, which is then where that branch lies,
+    // and everything as before it; but for what a CALL has pushed, below the stack.
+    bool undo_branch();
+
     // For a helper that translated code called: that goes on at Core::rip instead of behind the call.
     void go_elsewhere() {
         m_runtime->return_top += sizeof(uint64_t);  // the call's

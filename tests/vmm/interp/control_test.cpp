@@ -97,6 +97,46 @@ TEST(Control, indirect_jump_to_non_canonical_faults_at_the_jump) {
     EXPECT_EQ(cpu.state.rip, k_code + 1);
 }
 
+TEST(Control, direct_branch_to_non_canonical_faults_at_the_branch) {
+    constexpr uint64_t k_low = CpuHarness::k_last_low + 0x1f'ff00, k_high = CpuHarness::k_first_high;
+    struct Row {
+        const char* what;
+        uint64_t at;
+        std::vector<uint8_t> code;
+        uint64_t rip;  // of the fault
+    };
+    const Row rows[] = {
+        {"jmp rel32", k_low, {0x90, 0xe9, 0, 1, 0, 0}, k_low + 1},
+        {"jmp rel32 down", k_high, {0x90, 0xe9, 0, 0xff, 0xff, 0xff}, k_high + 1},
+        {"jmp rel8 down", k_high, {0x90, 0xeb, 0x80}, k_high + 1},
+        {"call", k_low, {0x90, 0xe8, 0, 1, 0, 0}, k_low + 1},
+        {"jz, taken", k_low, {0x31, 0xc0, 0x0f, 0x84, 0, 1, 0, 0}, k_low + 2},
+    };
+    for (const Row& row : rows) {
+        CpuHarness cpu;
+        cpu.map_canonical_edge();
+        const uint64_t physical = row.at == k_low ? 0x1f'ff00 : 0;
+        cpu.write(physical, row.code);
+        cpu.state.rip = row.at;
+        cpu.state.gpr[k_rsp] = CpuHarness::k_stack;
+        cpu.vcpu().load(cpu.state);
+        EXPECT_EQ(cpu.resume(), RunExit::shutdown) << row.what;
+        EXPECT_EQ(cpu.state.rip, row.rip) << row.what;
+        EXPECT_EQ(cpu.gpr(k_rsp), CpuHarness::k_stack) << row.what;
+        EXPECT_EQ(cpu.read<uint64_t>(CpuHarness::k_stack - 8), 0U) << row.what;
+    }
+}
+
+TEST(Control, running_over_the_canonical_edge_faults_behind_it) {
+    CpuHarness cpu;
+    cpu.map_canonical_edge();
+    cpu.write(0x1f'fffe, {0x90, 0x90});
+    cpu.state.rip = CpuHarness::k_last_low + 0x1f'fffe;
+    cpu.vcpu().load(cpu.state);
+    EXPECT_EQ(cpu.resume(), RunExit::shutdown);
+    EXPECT_EQ(cpu.state.rip, uint64_t{1} << 47);
+}
+
 TEST(Control, real_mode_jump_wraps_at_64_kib) {
     CpuHarness cpu(CpuMode::real16);
     cpu.write(0x0010, {0x40, 0xf4});  // inc ax; hlt

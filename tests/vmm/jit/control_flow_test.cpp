@@ -148,5 +148,60 @@ TEST(ControlFlow, a_page_of_another_address_space_is_other_code) {
     EXPECT_EQ(static_cast<uint32_t>(engines.translated.state.gpr[k_rdx]), 50U * 2 + 50U * 14);
 }
 
+// A counted loop in the last page of the low half, whose way out is no canonical address.
+TEST(ControlFlow, a_direct_branch_to_non_canonical_faults_at_the_branch) {
+    constexpr uint64_t k_physical = 0x1f'ff00, k_linear = CpuHarness::k_last_low + k_physical;
+    struct Row {
+        const char* what;
+        Bytes code;
+        uint64_t rip;  // of the fault, from k_linear
+    };
+    const Row rows[] = {
+        // inc rax; dec rcx; js bad; jmp to the start
+        {"conditional", {0x48, 0xff, 0xc0, 0x48, 0xff, 0xc9, 0x0f, 0x88, 0, 1, 0, 0, 0xeb, 0xf2}, 6},
+        // inc rax; dec rcx; jns to the start; jmp bad
+        {"jump", {0x48, 0xff, 0xc0, 0x48, 0xff, 0xc9, 0x79, 0xf8, 0xe9, 0, 1, 0, 0}, 8},
+        // inc rax; dec rcx; jns to the start; call bad
+        {"call", {0x48, 0xff, 0xc0, 0x48, 0xff, 0xc9, 0x79, 0xf8, 0xe8, 0, 1, 0, 0}, 8},
+    };
+    for (const Row& row : rows) {
+        Engines engines;
+        engines.each([&](CpuHarness& cpu) {
+            cpu.map_canonical_edge();
+            cpu.write(k_physical, row.code);
+            cpu.state.rip = k_linear;
+            cpu.state.gpr[k_rcx] = 1000;
+            cpu.vcpu().load(cpu.state);
+            EXPECT_EQ(cpu.resume(), RunExit::shutdown) << row.what;
+        });
+        engines.expect_equal(row.what);
+        EXPECT_EQ(engines.translated.state.rip, k_linear + row.rip) << row.what;
+        EXPECT_GT(engines.stats().regions, 0U) << row.what;
+    }
+}
+
+// The same page at another address, where the call is a good one, and was translated.
+TEST(ControlFlow, a_call_that_is_no_canonical_one_here_faults_at_the_call) {
+    constexpr uint64_t k_physical = 0x1f'ff00;
+    Engines engines;
+    engines.each([&](CpuHarness& cpu) {
+        cpu.map_canonical_edge();
+        // f: inc rax; dec rcx; call g; jnz f; ret, with g at 0x200100: ret
+        cpu.write(k_physical, Bytes{0x48, 0xff, 0xc0, 0x48, 0xff, 0xc9, 0xe8, 0xf5, 1, 0, 0, 0x75, 0xf3, 0xc3});
+        cpu.write(0x20'0100, {0xc3});
+        cpu.state.gpr[k_rcx] = 1000;
+        cpu.state.gpr[k_rdx] = CpuHarness::k_last_low + k_physical;
+        cpu.write(CpuHarness::k_code, call(CpuHarness::k_code, k_physical) + Bytes{0xff, 0xd2, 0xf4});  // call rdx; hlt
+        cpu.vcpu().load(cpu.state);
+        EXPECT_EQ(cpu.resume(), RunExit::shutdown);
+    });
+    for (unsigned i = 0; i < 16; ++i) {
+        EXPECT_EQ(engines.translated.state.gpr[i], engines.interpreted.state.gpr[i]) << i;
+    }
+    EXPECT_EQ(engines.translated.state.rip, CpuHarness::k_last_low + k_physical + 6);
+    EXPECT_EQ(engines.translated.state.rip, engines.interpreted.state.rip);
+    EXPECT_EQ(engines.translated.state.rflags, engines.interpreted.state.rflags);
+}
+
 }  // namespace
 }  // namespace skep::test
