@@ -141,7 +141,7 @@ void Q35Board::press_power_button() {
 }
 
 void Q35Board::key(std::span<const uint8_t> set1) {
-    m_parts->i8042.key(set1);
+    m_parts->i8042.type(set1);
 }
 
 AcpiPm& Q35Board::pm() {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "devices/board/i8042.hpp"
 
+#include "display/input/scan_codes.hpp"
+
 namespace skep {
 namespace {
 
@@ -216,7 +218,9 @@ void I8042::io_write(uint64_t /*offset*/, unsigned /*size*/, uint64_t value) {
     write_data(static_cast<uint8_t>(value));
 }
 
-void I8042::key(std::span<const uint8_t> set1) {
+void I8042::key(KeyCode code, bool down) { type(set1_of_key(code, down).span()); }
+
+void I8042::type(std::span<const uint8_t> set1) {
     const std::lock_guard lock(m_gate);
     for (const uint8_t byte : set1) {
         m_keyboard.type(byte);

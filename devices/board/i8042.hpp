@@ -7,11 +7,12 @@
 
 #include "devices/board/ps2_keyboard.hpp"
 #include "devices/board/ps2_mouse.hpp"
+#include "display/input/input_hub.hpp"
 #include "vmm/device/device.hpp"
 
 namespace skep {
 
-class I8042 final : public Device, public IoHandler {
+class I8042 final : public Device, public IoHandler, public KeyboardSink, public PointerSink {
   public:
     I8042(IoSpace& ports, MachineRequests& machine, IrqLine keyboard_irq, IrqLine mouse_irq);
 
@@ -22,8 +23,19 @@ class I8042 final : public Device, public IoHandler {
     uint64_t io_read(uint64_t offset, unsigned size) override;
     void io_write(uint64_t offset, unsigned size, uint64_t value) override;
 
-    // Scan codes of set 1. Any thread. Dropped when the guest has not taken the last hundred keys.
-    void key(std::span<const uint8_t> set1);
+    // KeyboardSink. Dropped when the guest has not taken the last hundred keys.
+    void key(KeyCode code, bool down) override;
+    // PointerSink: the mouse. Both are there always: other devices come before them in the hub.
+    [[nodiscard]] bool absolute() const override { return false; }
+    [[nodiscard]] bool listening() const override { return true; }
+    void move_to(uint32_t /*x*/, uint32_t /*y*/, uint8_t buttons) override { move_by(0, 0, buttons); }
+    void move_by(int32_t x, int32_t y, uint8_t buttons) override { move_mouse(x, y, 0, buttons); }
+    void wheel(int32_t vertical, int32_t /*horizontal*/, uint8_t buttons) override {
+        move_mouse(0, 0, vertical, buttons);
+    }
+
+    // Scan codes of set 1, as key().
+    void type(std::span<const uint8_t> set1);
     // As Ps2Mouse::move(). Any thread.
     void move_mouse(int right, int down, int wheel, uint8_t buttons);
     [[nodiscard]] uint8_t leds() const;  // any thread

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <array>
-#include <bitset>
 #include <cstdint>
 #include <mutex>
 #include <vector>
@@ -49,8 +48,8 @@ class PointerSink {
 };
 
 // Sends every event to the device added last of those that listen (a USB or virtio keyboard before the PS/2 one, a
-// tablet before a mouse). Remembers what is down, so that nothing stays down in the guest when a viewer goes. Any
-// thread.
+// tablet before a mouse). Remembers what is down, and where, so that nothing stays down in the guest when a viewer or
+// a device goes. Any thread. Devices take their own lock inside the calls, so they call the hub without it.
 class InputHub {
   public:
     void add(KeyboardSink& keyboard);
@@ -70,16 +69,23 @@ class InputHub {
     void wheel(int32_t vertical, int32_t horizontal);
 
   private:
-    [[nodiscard]] KeyboardSink* keyboard() const;
+    [[nodiscard]] KeyboardSink* keyboard() const;  // m_mutex held, as for all below
     [[nodiscard]] PointerSink* pointer() const;
+    [[nodiscard]] PointerSink* pointer_for(uint8_t buttons);  // and notes the buttons
+    void place(PointerSink& pointer, uint8_t buttons) const;  // at the last place
 
     mutable std::mutex m_mutex;
     std::vector<KeyboardSink*> m_keyboards;
     std::vector<PointerSink*> m_pointers;
-    std::bitset<k_key_codes> m_down;
+    std::array<KeyboardSink*, k_key_codes> m_down_on{};  // null: the key is up
+    PointerSink* m_pressed_on = nullptr;                 // where buttons are down
     uint8_t m_buttons = 0;
-    uint32_t m_x = 0;  // the last place, guest pixels
-    uint32_t m_y = 0;
+    // The last place: guest pixels for mice, whose differences count, and what tablets are told.
+    bool m_placed = false;
+    int32_t m_x = 0;
+    int32_t m_y = 0;
+    uint32_t m_absolute_x = 0;
+    uint32_t m_absolute_y = 0;
 };
 
 }  // namespace skep

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "devices/board/i8042.hpp"
+#include "display/input/key_table.hpp"
+#include "display/input/scan_codes.hpp"
 #include "tests/devices/board/board_fixture.hpp"
 
 namespace skep::test {
@@ -52,6 +54,28 @@ TEST_F(I8042Test, self_tests_pass) {
     command(0xa9);
     EXPECT_EQ(drain(), (Bytes{0x00}));
     EXPECT_EQ(in(0x64) & 0x05, 0x04);
+}
+
+// Every key, as Linux' atkbd sees it: make and break of set 1 through the translation of the controller.
+TEST_F(I8042Test, every_key_of_the_table_arrives_as_its_scan_code) {
+    configure(0x41);
+    for (const KeyFacts& facts : key_table()) {
+        for (const bool down : {true, false}) {
+            const Set1Bytes expected = set1_of_key(facts.key, down);
+            board.keyboard_controller().key(facts.key, down);
+            EXPECT_EQ(drain(), Bytes(expected.span().begin(), expected.span().end())) << facts.name << " " << down;
+        }
+    }
+}
+
+TEST_F(I8042Test, mouse_as_pointer_reports_movement_buttons_and_wheel) {
+    mouse({0xf3, 200, 0xf3, 100, 0xf3, 80, 0xf4});
+    PointerSink& pointer = board.keyboard_controller();
+    EXPECT_FALSE(pointer.absolute());
+    pointer.move_by(3, 2, k_button_left);
+    EXPECT_EQ(drain(), (Bytes{0x29, 3, 0xfe, 0}));
+    pointer.wheel(1, 0, 0);
+    EXPECT_EQ(drain(), (Bytes{0x08, 0, 0, 1}));
 }
 
 TEST_F(I8042Test, configuration_reads_back_and_disables_interfaces) {
