@@ -274,7 +274,8 @@ void ScreenClient::take_frame(ScreenDecoder& decoder) {
             for (const QRect& rect : damage) {
                 const size_t bytes = size_t(rect.width()) * sizeof(uint32_t);
                 for (int y = rect.top(); y <= rect.bottom(); ++y) {
-                    std::memcpy(m_front.scanLine(y) + rect.left() * 4, picture.constScanLine(y) + rect.left() * 4, bytes);
+                    std::memcpy(m_front.scanLine(y) + rect.left() * 4, picture.constScanLine(y) + rect.left() * 4,
+                                bytes);
                 }
             }
             m_damage += damage;

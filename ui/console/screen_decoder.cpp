@@ -51,7 +51,7 @@ struct ScreenDecoder::Tile {
 const std::vector<int32_t>& screen_encodings() {
     // On one computer bytes are cheaper than packing them.
     static const std::vector<int32_t> encodings = {
-        k_copy_rect, k_raw, k_hextile, k_cursor, k_extended_desktop_size, k_desktop_size, k_qemu_extended_key,
+        k_copy_rect,          k_raw, k_hextile, k_cursor, k_extended_desktop_size, k_desktop_size, k_qemu_extended_key,
         k_qemu_pointer_motion};
     return encodings;
 }
@@ -115,7 +115,8 @@ void ScreenDecoder::resize(int width, int height) {
     if (m_picture.size() != QSize(width, height)) {
         m_picture = QImage(width, height, QImage::Format_RGB32);
         if (m_picture.isNull()) {
-            throw Broken{{ErrorKind::no_space, fmt::format("There is no memory for a screen of {} x {}.", width, height)}};
+            throw Broken{
+                {ErrorKind::no_space, fmt::format("There is no memory for a screen of {} x {}.", width, height)}};
         }
         m_picture.fill(Qt::black);
     }
@@ -176,7 +177,8 @@ void ScreenDecoder::rectangle() {
             hextile(rect);
             break;
         default:
-            refuse("The machine's screen uses encoding {}, which was not asked for: the connection was dropped.", encoding);
+            refuse("The machine's screen uses encoding {}, which was not asked for: the connection was dropped.",
+                   encoding);
     }
     m_damage += QRect(rect.x, rect.y, rect.width, rect.height);
     if (m_damage.rectCount() > k_most_damage) {
@@ -240,9 +242,9 @@ void ScreenDecoder::hextile(const Rect& rect) {
     Tile tile;
     for (int y = rect.y; y < rect.y + rect.height; y += k_tile_size) {
         for (int x = rect.x; x < rect.x + rect.width; x += k_tile_size) {
-            hextile_tile({x, y, std::min(k_tile_size, rect.x + rect.width - x),
-                          std::min(k_tile_size, rect.y + rect.height - y)},
-                         tile);
+            hextile_tile(
+                {x, y, std::min(k_tile_size, rect.x + rect.width - x), std::min(k_tile_size, rect.y + rect.height - y)},
+                tile);
         }
     }
 }
@@ -276,7 +278,8 @@ void ScreenDecoder::hextile_tile(const Rect& rect, Tile& tile) {
 // The Cursor pseudo-encoding (RFC 6143, section 7.8.1): pixels, then a bit for each that says whether it is seen.
 void ScreenDecoder::rich_cursor(const Rect& rect) {
     if (rect.width > k_max_cursor || rect.height > k_max_cursor) {
-        refuse("The machine's pointer image is {} x {}: the connection to its screen was dropped.", rect.width, rect.height);
+        refuse("The machine's pointer image is {} x {}: the connection to its screen was dropped.", rect.width,
+               rect.height);
     }
     ScreenCursor cursor;
     if (rect.width > 0 && rect.height > 0) {

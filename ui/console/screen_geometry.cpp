@@ -13,8 +13,10 @@ namespace {
 QRect whole_pixels(const QRectF& area) {
     // Less than a hundredth of a pixel is the rounding of the numbers themselves.
     constexpr double k_noise = 0.01;
-    const QPoint first(static_cast<int>(std::ceil(area.left() - k_noise)), static_cast<int>(std::ceil(area.top() - k_noise)));
-    const QPoint end(static_cast<int>(std::floor(area.right() + k_noise)), static_cast<int>(std::floor(area.bottom() + k_noise)));
+    const QPoint first(static_cast<int>(std::ceil(area.left() - k_noise)),
+                       static_cast<int>(std::ceil(area.top() - k_noise)));
+    const QPoint end(static_cast<int>(std::floor(area.right() + k_noise)),
+                     static_cast<int>(std::floor(area.bottom() + k_noise)));
     return {first, QSize(end.x() - first.x(), end.y() - first.y())};
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Which key of a PC keyboard a key event of the window came from: by its place, whatever the host's layout prints on it.
+// Which key of a PC keyboard a key event of the window came from: by its place, whatever the host's layout prints on
+// it.
 #pragma once
 
 #include <functional>

@@ -121,9 +121,10 @@ void ScreenWidget::show_cursor() {
     } else {
         const double scale = geometry_now().scale();
         const QSize size = (QSizeF(m_cursor->image.size()) * scale).toSize().expandedTo({1, 1});
-        QPixmap pixmap = QPixmap::fromImage(
-            size == m_cursor->image.size() ? m_cursor->image
-                                           : m_cursor->image.scaled(size, Qt::IgnoreAspectRatio, Qt::SmoothTransformation));
+        QPixmap pixmap =
+            QPixmap::fromImage(size == m_cursor->image.size()
+                                   ? m_cursor->image
+                                   : m_cursor->image.scaled(size, Qt::IgnoreAspectRatio, Qt::SmoothTransformation));
         const double ratio = devicePixelRatioF();
         pixmap.setDevicePixelRatio(ratio);
         const QPoint hot = (QPointF(m_cursor->hot_spot) * scale / ratio).toPoint();

@@ -98,7 +98,7 @@ TEST_F(ScreenDecoderTest, copy_from_outside_is_refused) {
 TEST_F(ScreenDecoderTest, hextile_colours_carry_over_to_the_next_tile) {
     m_stream.update(1).rectangle(0, 0, 32, 16, 5);
     m_stream.u8(2 | 4 | 8).pixel(0xaa).pixel(0xbb).u8(1).u8(0x12).u8(0x00);  // one pixel at 1,2
-    m_stream.u8(8).u8(1).u8(0x00).u8(0xff);                                    // all of the second tile
+    m_stream.u8(8).u8(1).u8(0x00).u8(0xff);                                  // all of the second tile
     ASSERT_TRUE(m_decoder.read_message());
     EXPECT_EQ(at(0, 0), 0xaaU);
     EXPECT_EQ(at(1, 2), 0xbbU);

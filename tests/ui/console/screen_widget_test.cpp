@@ -148,10 +148,10 @@ struct KeyOfPc {
     uint32_t scancode;
 };
 constexpr KeyOfPc k_beyond_the_first_83[] = {
-    {KEY_102ND, 0x56},    {KEY_F11, 0x57},      {KEY_F12, 0x58},    {KEY_KPENTER, 0x9c}, {KEY_RIGHTCTRL, 0x9d},
-    {KEY_KPSLASH, 0xb5},  {KEY_SYSRQ, 0x54},    {KEY_RIGHTALT, 0xb8}, {KEY_HOME, 0xc7},  {KEY_UP, 0xc8},
-    {KEY_PAGEUP, 0xc9},   {KEY_LEFT, 0xcb},     {KEY_RIGHT, 0xcd},  {KEY_END, 0xcf},     {KEY_DOWN, 0xd0},
-    {KEY_PAGEDOWN, 0xd1}, {KEY_INSERT, 0xd2},   {KEY_DELETE, 0xd3}, {KEY_PAUSE, 0xc6},   {KEY_LEFTMETA, 0xdb},
+    {KEY_102ND, 0x56},     {KEY_F11, 0x57},     {KEY_F12, 0x58},      {KEY_KPENTER, 0x9c}, {KEY_RIGHTCTRL, 0x9d},
+    {KEY_KPSLASH, 0xb5},   {KEY_SYSRQ, 0x54},   {KEY_RIGHTALT, 0xb8}, {KEY_HOME, 0xc7},    {KEY_UP, 0xc8},
+    {KEY_PAGEUP, 0xc9},    {KEY_LEFT, 0xcb},    {KEY_RIGHT, 0xcd},    {KEY_END, 0xcf},     {KEY_DOWN, 0xd0},
+    {KEY_PAGEDOWN, 0xd1},  {KEY_INSERT, 0xd2},  {KEY_DELETE, 0xd3},   {KEY_PAUSE, 0xc6},   {KEY_LEFTMETA, 0xdb},
     {KEY_RIGHTMETA, 0xdc}, {KEY_COMPOSE, 0xdd},
 };
 
@@ -257,7 +257,9 @@ TEST_F(ScreenWidgetTest, motion_is_coalesced_and_never_late_for_a_button) {
     }
     mouse(QEvent::MouseButtonPress, {200, 110}, Qt::LeftButton, Qt::LeftButton);
     mouse(QEvent::MouseButtonRelease, {200, 110}, Qt::LeftButton, Qt::NoButton);
-    EXPECT_TRUE(wait_for([this] { return !m_server.pointers().empty() && m_server.pointers().back() == Pointer{100, 10, 0}; }));
+    EXPECT_TRUE(wait_for([this] {
+        return !m_server.pointers().empty() && m_server.pointers().back() == Pointer{100, 10, 0};
+    }));
     const auto pointers = m_server.pointers();
     EXPECT_LT(pointers.size(), 20U);
     const auto press = std::ranges::find(pointers, Pointer{100, 10, 1});

@@ -81,8 +81,9 @@ struct ScreenServerHooks {
 };
 
 ScreenServer::ScreenServer(int width, int height) : m_pixels(size_t(width) * size_t(height)) {
-    static rfbProtocolExtension extension = {nullptr, nullptr, g_extended_encodings, ScreenServerHooks::enable,
-                                             ScreenServerHooks::message, nullptr, nullptr, nullptr, nullptr};
+    static rfbProtocolExtension extension = {
+        nullptr, nullptr, g_extended_encodings, ScreenServerHooks::enable, ScreenServerHooks::message, nullptr, nullptr,
+        nullptr, nullptr};
     rfbRegisterProtocolExtension(&extension);
     rfbLogEnable(FALSE);
     int ends[2] = {-1, -1};

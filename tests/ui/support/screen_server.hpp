@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A worker's screen without a worker: libvncserver behind one end of a socket pair, on a thread of its own. It draws what
-// the test says and remembers what the viewer sent.
+// A worker's screen without a worker: libvncserver behind one end of a socket pair, on a thread of its own. It draws
+// what the test says and remembers what the viewer sent.
 #pragma once
 
 #include <QImage>
