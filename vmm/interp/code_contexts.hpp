@@ -14,7 +14,9 @@ namespace skep::interp {
 
 class Core;
 
-inline constexpr uint8_t k_user_code = 0x80;  // of Core::code_mode
+// Of Core::code_mode, beside DecodeMode::key():
+inline constexpr uint16_t k_user_code = 0x80;
+inline constexpr uint16_t k_aligned_code = 0x200;  // CPL 3 whose accesses must be aligned (k_as_user_aligned)
 
 class CodeContexts {
   public:
@@ -25,7 +27,7 @@ class CodeContexts {
         View view = 0;
         uint64_t base = 0;   // of CS, outside 64-bit mode
         uint32_t limit = 0;  // the same
-        uint8_t mode = 0;    // Core::code_mode
+        uint16_t mode = 0;   // Core::code_mode
 
         bool operator==(const Name&) const = default;
     };

@@ -51,7 +51,7 @@ struct TlbEntry {
     uint64_t read_tag = 0;
     uint64_t write_tag = 0;
     std::byte* host_page = nullptr;
-    uint64_t unused = 0;  // size: 32, as translated code scales
+    uint64_t addend = 0;  // host_page less the linear address of the page, for translated code
 };
 inline constexpr unsigned k_tlb_entries = 1024;
 inline constexpr unsigned k_tlb_places = 2 * k_tlb_entries;
@@ -127,7 +127,7 @@ class Core {
     std::array<int64_t, 6> read_limit{}, write_limit{};
     // What RIP means now, as a number from 1 to 4095: code_contexts.hpp.
     uint64_t code_context = 0;
-    uint8_t code_mode = 0;           // DecodeMode::key(), and k_user_code at CPL 3
+    uint16_t code_mode = 0;          // DecodeMode::key(), and by the privilege k_user_code and k_aligned_code
     Fault fault{};                   // of the last try_... function (memory_access.hpp) that said no
     bool interrupt_maybe = true;     // CpuIo::interrupt_pending() is worth a call; cleared by poll_events() when it says no
 

@@ -157,6 +157,7 @@ struct Backing {
     entry.read_tag = found.readable ? page : empty_tag(index);
     entry.write_tag = found.writable && backing.writable && !has_code ? page : empty_tag(index);
     entry.host_page = backing.page;
+    entry.addend = reinterpret_cast<uintptr_t>(backing.page) - page;
     note_use(core.tlb_use[rule], index, found.global, found.page_shift > 12);
 }
 

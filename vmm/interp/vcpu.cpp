@@ -22,7 +22,6 @@ namespace {
 
 constexpr uint64_t k_dr6_single_step = 0x4000;  // DR6.BS
 constexpr size_t k_most_straddlers = 4096;
-constexpr uint32_t k_block_key_bits = 0x7f;  // of Core::code_mode: all but the privilege
 
 }  // namespace
 
@@ -154,7 +153,7 @@ InterpVcpu::Entry InterpVcpu::find_code(uint32_t extra_key) {
         return {nullptr, 0};
     }
     const std::byte* host = found.host;
-    const uint32_t key = (core.code_mode & k_block_key_bits) | extra_key;
+    const uint32_t key = core.code_mode | extra_key;
     if (host == nullptr) {
         return fetch_slowly(key, linear, room);
     }

@@ -13,6 +13,7 @@ using x86asm::rcx;
 
 constexpr unsigned k_entry_shift = 5;  // sizeof(TlbEntry) == 32
 constexpr unsigned k_page_shift = 12;
+constexpr int32_t k_page_size_signed = 4096;
 static_assert(sizeof(interp::TlbEntry) == 1U << k_entry_shift);
 
 bool has_base(ZydisRegister reg) { return reg != ZYDIS_REGISTER_NONE; }
@@ -66,22 +67,57 @@ void Emitter::effective_address(unsigned i, const x86asm::Gp& to, int below) {
 }
 
 // --- one look into the TLB -------------------------------------------------------------------------------------------------
-// The linear address in rcx becomes the host's.
-void Emitter::check_address(unsigned bytes, AccessKind kind, const asmjit::Label& otherwise) {
+// What CPL 3 may do is one set of the TLB; null: it is the one that Core::tlb says (STAC and CLAC change it).
+const interp::TlbSet* Emitter::known_tlb_set() const {
+    const bool is_user = (m_region->key & (interp::k_user_code | interp::k_aligned_code)) == interp::k_user_code;
+    return is_user ? &m_places.core->tlb_sets[interp::k_as_user] : nullptr;
+}
+
+// For the linear address in rcx. rax is then what entry_field() counts from.
+void Emitter::find_entry() {
     constexpr uint32_t k_mask = (interp::k_tlb_entries - 1) << k_entry_shift;
-    const auto tag = static_cast<int32_t>(kind == AccessKind::write ? offsetof(interp::TlbEntry, write_tag)
-                                                                    : offsetof(interp::TlbEntry, read_tag));
-    m_rcx_span = -1;
-    a.mov(eax, ecx);
-    a.shr(eax, k_page_shift - k_entry_shift);
+    a.rorx(eax, ecx, k_page_shift - k_entry_shift);
     a.and_(eax, k_mask);
-    a.add(rax, slot(&m_places.core->tlb));
-    a.sub(rcx, x86asm::ptr(rax, tag));
-    a.cmp(rcx, 4096 - bytes);
+    if (known_tlb_set() == nullptr) {
+        a.add(rax, slot(&m_places.core->tlb));
+    }
+}
+
+x86asm::Mem Emitter::entry_field(size_t field) const {
+    return x86asm::ptr(rax, static_cast<int32_t>(reinterpret_cast<uintptr_t>(known_tlb_set()) + field));
+}
+
+x86asm::Mem Emitter::tag_field(AccessKind kind) const {
+    return entry_field(kind == AccessKind::write ? offsetof(interp::TlbEntry, write_tag) : offsetof(interp::TlbEntry, read_tag));
+}
+
+// The linear address in rcx, less the page's: to `miss` unless the bytes from there are on the page of the entry.
+void Emitter::check_page(const Look& look, const asmjit::Label& miss) {
+    a.sub(rcx, tag_field(look.kind));
+    if (look.says_alignment()) {
+        a.test(rcx, -k_page_size_signed | static_cast<int32_t>(look.alignment - 1));
+        a.jne(miss);
+    } else {
+        a.cmp(rcx, 4096 - look.bytes);
+        a.ja(miss);
+    }
+}
+
+// The linear address in rcx becomes the host's.
+void Emitter::check_address(const Look& look, const asmjit::Label& otherwise) {
+    m_rcx_span = -1;
     const asmjit::Label found = a.newLabel();
-    a.ja(missed(bytes, kind, found, otherwise));
-    a.add(rcx, x86asm::ptr(rax, offsetof(interp::TlbEntry, host_page)));
+    find_entry();
+    check_page(look, missed(look, found, otherwise).label);
+    a.add(rcx, entry_field(offsetof(interp::TlbEntry, host_page)));
     a.bind(found);
+}
+
+void Emitter::look_for_page(AccessKind kind) {
+    m_rcx_span = m_latest_span = -1;
+    find_entry();
+    a.sub(rcx, tag_field(kind));
+    a.mov(rax, entry_field(offsetof(interp::TlbEntry, addend)));
 }
 
 // `to_rcx(below)` brings the linear address so many bytes below into rcx.
@@ -97,7 +133,7 @@ x86asm::Mem Emitter::access_at(const SharedUse& use, unsigned bytes, AccessKind 
         return use_span(use, bytes);
     }
     to_rcx(0);
-    check_address(bytes, kind, slow());
+    check_address({bytes, kind, m_alignment}, slow());
     m_latest_span = -1;
     return x86asm::ptr(rcx, 0, bytes);
 }
@@ -115,6 +151,42 @@ x86asm::Mem Emitter::access(unsigned i) {
     });
 }
 
+// The linear address of the operand as one host register and a displacement, when it is that.
+std::optional<x86asm::Mem> Emitter::plain_address(unsigned i) const {
+    const ZydisDecodedOperandMem& memory = operand(i).mem;
+    const int number = guest_number(memory.base);
+    if (memory.index != ZYDIS_REGISTER_NONE || number < 0 || !lives_in_host(static_cast<unsigned>(number)) ||
+        memory.segment == ZYDIS_REGISTER_FS || memory.segment == ZYDIS_REGISTER_GS) {
+        return std::nullopt;
+    }
+    const int64_t displacement = memory.disp.has_displacement ? memory.disp.value : 0;
+    const auto host = static_cast<unsigned>(k_host_of_guest[static_cast<unsigned>(number)]);
+    return fits_int32(-displacement) ? std::optional(x86asm::ptr(x86asm::gpq(host), static_cast<int32_t>(displacement)))
+                                     : std::nullopt;
+}
+
+// Only the branch waits for the comparison with the tag, not the address.
+x86asm::Mem Emitter::access_at_once(unsigned i) {
+    const ZydisDecodedOperand& memory = operand(i);
+    const std::optional<x86asm::Mem> plain = plain_address(i);
+    if (!plain || shares(m_one->operand_use)) {
+        return access(i);
+    }
+    const auto kind = (memory.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0 ? AccessKind::write : AccessKind::read;
+    const Look look{memory.size / 8U, kind, m_alignment};
+    const asmjit::Label found = a.newLabel();
+    clobber_flags();
+    effective_address(i, rcx);
+    m_rcx_span = m_latest_span = -1;
+    find_entry();
+    Miss& miss = missed(look, found, slow());
+    miss.wants_addend = plain;
+    check_page(look, miss.label);
+    a.mov(rcx, entry_field(offsetof(interp::TlbEntry, addend)));
+    a.bind(found);
+    return x86asm::ptr(plain->baseReg().as<x86asm::Gp>(), rcx, 0, static_cast<int32_t>(plain->offset()), look.bytes);
+}
+
 x86asm::Mem Emitter::access_stack(const x86asm::Gp& base, int displacement, AccessKind kind) {
     return access_at(m_one->stack_use, sizeof(uint64_t), kind,
                      [&](int below) { a.lea(rcx, x86asm::ptr(base, displacement - below)); });
@@ -125,7 +197,7 @@ x86asm::Mem Emitter::access_stack(const x86asm::Gp& base, int displacement, Acce
 void Emitter::check_span(const SharedUse& use) {
     const auto index = static_cast<unsigned>(use.check);
     const SharedCheck& check = m_guest->blocks[m_block].checks[index];
-    check_address(check.size, check.writes ? AccessKind::write : AccessKind::read, careful());
+    check_address({check.size, check.writes ? AccessKind::write : AccessKind::read}, careful());
     a.mov(slot(&runtime().checked[index]), rcx);
     m_spans[index].checked = true;
     m_rcx_span = use.check;
@@ -145,9 +217,12 @@ void Emitter::check_alignment(const x86asm::Mem& at, const SharedUse& use, unsig
         return;
     }
     if (!shares(use)) {
-        clobber_flags();
-        a.test(x86asm::cl, static_cast<int>(alignment - 1));
-        a.jne(slow());
+        if (!Look{at.size(), AccessKind::read, alignment}.says_alignment()) {
+            clobber_flags();
+            a.lea(eax, at);
+            a.test(x86asm::al, static_cast<int>(alignment - 1));
+            a.jne(slow());
+        }
         return;
     }
     Span& span = m_spans[static_cast<unsigned>(use.check)];
@@ -156,8 +231,12 @@ void Emitter::check_alignment(const x86asm::Mem& at, const SharedUse& use, unsig
         return;
     }
     clobber_flags();
-    a.lea(eax, at);
-    a.test(x86asm::al, static_cast<int>(alignment - 1));
+    if (at.offset() % alignment == 0) {
+        a.test(x86asm::cl, static_cast<int>(alignment - 1));
+    } else {
+        a.lea(eax, at);
+        a.test(x86asm::al, static_cast<int>(alignment - 1));
+    }
     a.jne(slow());
     span.alignment = alignment;
     span.residue = residue;

@@ -139,7 +139,8 @@ bool emit_same(Emitter& e, asmjit::InstId id) {
     }
     std::array<asmjit::Operand, 5> operands{};
     if (plan.memory >= 0) {
-        operands[static_cast<unsigned>(plan.memory)] = e.access(static_cast<unsigned>(plan.memory));
+        const auto memory = static_cast<unsigned>(plan.memory);
+        operands[memory] = plan.high < 0 ? e.access_at_once(memory) : e.access(memory);
     }
     e.want_flags();
     for (unsigned i = 0; i < e.operand_count(); ++i) {

@@ -2,6 +2,7 @@
 // MMX, SSE and AVX instructions (SDM 2, chapter 2: encoding): the guest's own bytes, with a general register exchanged and the
 // memory operand replaced by the checked [rcx]. Vector registers keep their numbers.
 #include <algorithm>
+#include <optional>
 
 #include "vmm/interp/native_thunk.hpp"
 #include "vmm/interp/vector_builders.hpp"
@@ -44,8 +45,11 @@ int memory_operand(const Emitter& e) {
 // The numbers that go into ModRM and its extensions.
 struct Fields {
     unsigned reg = 0, rm = 0;
-    bool memory = false;
-    int displacement = 0;  // of the memory operand, from rcx
+    std::optional<x86asm::Mem> memory;  // at [rcx + ...], or [register + rcx + ...]
+
+    [[nodiscard]] unsigned base() const { return memory->baseReg().id(); }
+    // Of what REX.B or VEX.B extends.
+    [[nodiscard]] unsigned high_bit() const { return (memory ? base() : rm) >> 3; }
 };
 
 unsigned host_number(const Emitter& e, int operand, unsigned raw) {
@@ -86,17 +90,21 @@ class Encoding {
             put(0xc0 | m_fields.reg << 3 | (m_fields.rm & 7));
             return;
         }
-        const auto displacement = static_cast<unsigned>(m_fields.displacement);
-        if (displacement == 0) {
-            put(m_fields.reg << 3 | k_rcx_number);
-        } else if (displacement < 128) {
-            put(0x40 | m_fields.reg << 3 | k_rcx_number);
-            put(displacement);
+        constexpr unsigned k_needs_displacement = 5, k_sib = 4;
+        const auto displacement = static_cast<int>(m_fields.memory->offset());
+        const unsigned base = m_fields.base() & 7;
+        const bool none = displacement == 0 && base != k_needs_displacement;
+        const bool small = displacement == static_cast<int8_t>(displacement);
+        const unsigned mode = none ? 0U : small ? 0x40U : 0x80U;
+        if (m_fields.memory->hasIndex()) {
+            put(mode | m_fields.reg << 3 | k_sib);
+            put(k_rcx_number << 3 | base);
         } else {
-            put(0x80 | m_fields.reg << 3 | k_rcx_number);
-            for (unsigned i = 0; i < 4; ++i) {
-                put(displacement >> 8 * i & 0xff);
-            }
+            put(mode | m_fields.reg << 3 | base);
+        }
+        const unsigned bytes = none ? 0U : small ? 1U : 4U;
+        for (unsigned i = 0; i < bytes; ++i) {
+            put(static_cast<unsigned>(displacement) >> 8 * i & 0xff);
         }
     }
 
@@ -107,7 +115,7 @@ class Encoding {
             }
         }
         const bool wide = (m_one.attributes & ZYDIS_ATTRIB_HAS_REX) != 0 && m_one.raw.rex.W != 0;
-        const unsigned rex = (wide ? 8U : 0U) | m_fields.reg >> 3 << 2 | (m_fields.memory ? 0 : m_fields.rm >> 3);
+        const unsigned rex = (wide ? 8U : 0U) | m_fields.reg >> 3 << 2 | m_fields.high_bit();
         if (rex != 0) {
             put(0x40 | rex);
         }
@@ -124,9 +132,8 @@ class Encoding {
     void put_vex() {
         const auto& vex = m_one.raw.vex;
         const auto last = static_cast<unsigned>(m_raw[vex.offset + vex.size - 1U]);
-        const unsigned base = m_fields.memory ? 0 : m_fields.rm >> 3;
         put(0xc4);
-        put((m_fields.reg >> 3 ^ 1) << 7 | 0x40 | (base ^ 1) << 5 | vex.m_mmmm);
+        put((m_fields.reg >> 3 ^ 1) << 7 | 0x40 | (m_fields.high_bit() ^ 1) << 5 | vex.m_mmmm);
         put(vex.size == 2 ? last & 0x7f : last);
         m_fields.reg &= 7;
     }
@@ -200,12 +207,10 @@ bool emit_special(Emitter& e) {
 
 void emit_as_it_is(Emitter& e, int memory, const interp::NativeOp& properties) {
     Fields fields;
-    fields.memory = memory >= 0;
-    if (fields.memory) {
+    if (memory >= 0) {
         e.require_alignment(properties.alignment);
-        const x86asm::Mem at = e.access(static_cast<unsigned>(memory));
-        e.check_alignment(at, e.one().operand_use, properties.alignment);
-        fields.displacement = static_cast<int>(at.offset());
+        fields.memory = e.access_at_once(static_cast<unsigned>(memory));
+        e.check_alignment(*fields.memory, e.one().operand_use, properties.alignment);
     }
     const auto& modrm = e.one().decoded.raw.modrm;
     fields.reg = host_number(e, operand_in(e, ZYDIS_OPERAND_ENCODING_MODRM_REG), modrm.reg);

@@ -43,7 +43,7 @@
 namespace skep::jit {
 
 inline constexpr unsigned k_most_refilled = 64;  // bytes of an access that a refill thunk knows
-inline constexpr unsigned k_refill_kinds = 4;
+inline constexpr unsigned k_refill_kinds = 4, k_no_thunk = k_refill_kinds;
 constexpr unsigned refill_index(bool writes, Refill how) { return (writes ? 1U : 0U) | static_cast<unsigned>(how) << 1; }
 
 // Shared pieces of code at the start of the code cache: executable addresses (thunks.cpp).
@@ -136,9 +136,15 @@ class Emitter {
     // Memory (emit_memory.cpp).
     [[nodiscard]] bool can_address(unsigned i) const;  // false: return false from the emitter
     x86asm::Mem access(unsigned i);                    // reads or writes as the operand's actions say
+    // The same for the operand of a single host instruction, before which no guest register changes: it may be at
+    // [register + rcx + something], which is there earlier.
+    x86asm::Mem access_at_once(unsigned i);
     enum class AccessKind : uint8_t { read, write };
     // The 8 bytes at base + displacement, for what uses the stack without saying so.
     x86asm::Mem access_stack(const x86asm::Gp& base, int displacement, AccessKind kind);
+    // For a block of bytes: rcx, a linear address, becomes its distance from the start of the page that the TLB has there
+    // (less than 4096, when it is that page), rax what to add to linear addresses of that page.
+    void look_for_page(AccessKind kind);
     // The latest access is at [rcx + offset], and its address a multiple of `alignment`; anything else is the
     // interpreter's.
     void check_alignment(const x86asm::Mem& at, const SharedUse& use, unsigned alignment);
@@ -150,10 +156,6 @@ class Emitter {
     // no part of it): no flags.
     void effective_address(unsigned i, const x86asm::Gp& to, int below = 0);
     asmjit::Label slow();
-    // Where to jump when the inline check of so many bytes misses (emit_refill.cpp): rax is the entry, rcx the linear address
-    // less its tag. It comes to `found` with rcx = the host address, or to `otherwise`; rax and flags are clobbered. With
-    // slow() as `otherwise` it is an access of this very instruction, whose page fault may be delivered.
-    asmjit::Label missed(unsigned bytes, AccessKind kind, const asmjit::Label& found, const asmjit::Label& otherwise);
     // The instruction's operand must be aligned so, which comes before what the MMU says. Before access().
     void require_alignment(unsigned bytes) { m_alignment = bytes; }
 
@@ -214,7 +216,8 @@ class Emitter {
     };
     struct Miss {
         asmjit::Label label, found, otherwise;
-        unsigned thunk, bytes, alignment;
+        unsigned thunk, bytes, alignment;  // thunk: k_no_thunk: nobody knows more
+        std::optional<x86asm::Mem> wants_addend;  // `found` has rcx = the host address less this linear one
     };
     // A unit that was found asleep.
     struct WakePath {
@@ -271,7 +274,24 @@ class Emitter {
     void emit_careful_block(unsigned index);
     [[nodiscard]] bool will_check() const;
     asmjit::Label careful();
-    void check_address(unsigned bytes, AccessKind kind, const asmjit::Label& otherwise);
+    // What is looked for in the TLB.
+    struct Look {
+        unsigned bytes;
+        AccessKind kind;
+        unsigned alignment = 1;
+        // An access no larger than its alignment lies within a page, so one look at its place there says all.
+        [[nodiscard]] bool says_alignment() const { return alignment > 1 && bytes <= alignment; }
+    };
+    // Where to jump when the inline check misses (emit_refill.cpp): rcx is the linear address less the entry's tag. It
+    // comes to `found` with rcx = the host address, or to `otherwise`; rax and flags are clobbered. With slow() as
+    // `otherwise` it is an access of this very instruction, whose page fault may be delivered.
+    Miss& missed(const Look& look, const asmjit::Label& found, const asmjit::Label& otherwise);
+    void find_entry();
+    [[nodiscard]] x86asm::Mem entry_field(size_t field) const;
+    [[nodiscard]] x86asm::Mem tag_field(AccessKind kind) const;
+    void check_address(const Look& look, const asmjit::Label& otherwise);
+    void check_page(const Look& look, const asmjit::Label& miss);
+    [[nodiscard]] std::optional<x86asm::Mem> plain_address(unsigned i) const;
     template <typename Address>
     x86asm::Mem access_at(const SharedUse& use, unsigned bytes, AccessKind kind, Address to_rcx);
     x86asm::Mem use_span(const SharedUse& use, unsigned bytes);
@@ -307,6 +327,7 @@ class Emitter {
     void emit_call_paths();
     asmjit::Label way_out(int64_t offset, ExitKind kind);
     void start(asmjit::CodeHolder& code, GuestRegion& guest);
+    [[nodiscard]] const interp::TlbSet* known_tlb_set() const;
 
     void check_next_page();
     uint32_t make_site();
@@ -379,6 +400,7 @@ struct EmitLine {
 [[nodiscard]] std::span<const EmitLine> stack_lines();
 [[nodiscard]] std::span<const EmitLine> branch_lines();
 [[nodiscard]] std::span<const EmitLine> system_lines();
+[[nodiscard]] std::span<const EmitLine> string_lines();
 
 bool emit_same(Emitter& e, asmjit::InstId id);
 bool emit_read_selector(Emitter& e);

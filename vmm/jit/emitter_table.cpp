@@ -10,7 +10,8 @@ using Table = std::array<EmitEntry, ZYDIS_MNEMONIC_MAX_VALUE + 1>;
 
 std::unique_ptr<Table> make_table() {
     auto table = std::make_unique<Table>();
-    for (const auto& lines : {integer_lines(), multiply_lines(), stack_lines(), branch_lines(), system_lines()}) {
+    for (const auto& lines : {integer_lines(), multiply_lines(), stack_lines(), branch_lines(), system_lines(),
+                              string_lines()}) {
         for (const EmitLine& line : lines) {
             (*table)[line.mnemonic] = {line.function, line.id};
         }
