@@ -7,6 +7,7 @@
 #include "app/worker/pci_resources.hpp"
 #include "devices/block/raw.hpp"
 #include "devices/board/fw_cfg.hpp"
+#include "devices/board/i8042.hpp"
 #include "devices/pci/ich9_lpc.hpp"
 #include "devices/pci/intx.hpp"
 #include "devices/pci/pci_bus.hpp"
@@ -125,6 +126,9 @@ void Builder::make_board() {
                                             machine.requests(), machine.processors(), config);
     m_built.board = board.get();
     machine.keep(board);
+    m_built.input = std::make_unique<InputHub>();
+    m_built.input->add(static_cast<KeyboardSink&>(board->keyboard_controller()));
+    m_built.input->add(static_cast<PointerSink&>(board->keyboard_controller()));
     for (Device* device : board->devices()) {
         machine.add_device(*device);
     }

@@ -11,6 +11,8 @@
 
 #include "devices/block/block_backend.hpp"
 #include "devices/board/board.hpp"
+#include "display/input/input_hub.hpp"
+#include "display/surface/screen.hpp"
 #include "vmm/cpu/vcpu.hpp"
 #include "vmm/machine/machine.hpp"
 #include "vmm/spec/vm_spec.hpp"
@@ -35,6 +37,8 @@ struct BuiltCd {
 struct BuiltMachine {
     std::vector<BuiltDisk> disks;
     std::vector<BuiltCd> cds;
+    std::unique_ptr<InputHub> input;  // every machine has a keyboard
+    std::unique_ptr<Screen> screen;   // null without a display
     std::unique_ptr<Machine> machine;
     Q35Board* board = nullptr;       // owned by the machine
     AhciController* ahci = nullptr;  // owned by the machine; null without disks or CDs on AHCI

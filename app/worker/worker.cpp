@@ -28,7 +28,8 @@ constexpr int code_of(ExitCode code) { return static_cast<int>(code); }
 Worker::Worker(WorkerInputs inputs) : m_inputs(std::move(inputs)) {}
 
 Worker::~Worker() {
-    // The machine first: its threads use everything else.
+    m_screen.reset();  // its viewers look at the machine
+    // The machine before the rest: its threads use everything else.
     if (m_built.machine) {
         for (const BuiltDisk& disk : m_built.disks) {
             disk.backend->cancel_held();
@@ -102,16 +103,8 @@ Status Worker::start() {
         return tl::unexpected(built.error());
     }
     m_built = std::move(*built);
-    if (!m_inputs.socket.empty()) {
-        std::vector<ConsoleHub*> consoles;
-        for (const auto& hub : m_hubs) {
-            consoles.push_back(hub.get());
-        }
-        m_server = std::make_unique<ControlServer>(
-            m_loop, *this, consoles, ServerIdentity{m_inputs.spec.id, m_inputs.spec.name, m_inputs.version});
-        if (Status listening = m_server->listen(m_inputs.socket); !listening) {
-            return listening;
-        }
+    if (Status listening = listen(); !listening) {
+        return listening;
     }
     watch_signals();
     if (Status sandboxed = enter_sandbox(); !sandboxed) {
@@ -122,6 +115,25 @@ Status Worker::start() {
     }
     set_state(MachineState::running, {});
     return {};
+}
+
+Status Worker::listen() {
+    if (m_built.screen) {
+        m_screen = std::make_unique<ScreenService>(m_loop, *m_built.screen, *m_built.input, m_inputs.spec.name);
+    }
+    if (m_inputs.socket.empty()) {
+        return {};
+    }
+    std::vector<ConsoleHub*> consoles;
+    for (const auto& hub : m_hubs) {
+        consoles.push_back(hub.get());
+    }
+    m_server = std::make_unique<ControlServer>(m_loop, *this, consoles,
+                                               ServerIdentity{m_inputs.spec.id, m_inputs.spec.name, m_inputs.version});
+    if (Status listening = m_server->listen(m_inputs.socket); !listening) {
+        return listening;
+    }
+    return m_screen ? m_screen->listen(m_inputs.socket) : Status();
 }
 
 WorkerOutcome Worker::run() {
@@ -380,6 +392,9 @@ std::string Worker::info_json() {
     info["cds"] = nlohmann::json::array();
     for (const BuiltCd& cd : m_built.cds) {
         info["cds"].push_back({{"id", cd.id}, {"file", cd.path}});
+    }
+    if (m_screen && !m_screen->socket().empty()) {
+        info["vnc_socket"] = m_screen->socket().string();
     }
     return info.dump();
 }

@@ -13,6 +13,7 @@
 
 #include "app/worker/console_backend.hpp"
 #include "app/worker/machine_builder.hpp"
+#include "app/worker/screen_service.hpp"
 #include "vmm/base/event_loop.hpp"
 #include "vmm/base/fd.hpp"
 #include "vmm/control/console_hub.hpp"
@@ -60,11 +61,13 @@ class Worker final : public MachineControl {
     Status eject(const std::string& drive) override;
     Status insert(const std::string& drive, const std::string& file) override;
     Status retry() override;
+    ScreenControl* screen() override { return m_screen.get(); }
     std::string info_json() override;
 
   private:
     Status choose_back_end();
     void make_consoles();
+    [[nodiscard]] Status listen();
     void watch_signals();
     void on_signal();
     void on_machine_event(const MachineEvent& event);
@@ -85,6 +88,7 @@ class Worker final : public MachineControl {
     std::vector<std::unique_ptr<CharBackend>> m_backends;
     std::unique_ptr<Hypervisor> m_hypervisor;
     BuiltMachine m_built;
+    std::unique_ptr<ScreenService> m_screen;  // null without a display
     std::unique_ptr<ControlServer> m_server;
     MachineState m_state = MachineState::starting;
     std::string m_reason;

@@ -2,12 +2,30 @@
 // FakeMachineControl: a machine that only remembers what it was asked.
 #pragma once
 
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
 #include <string>
 #include <vector>
 
 #include "vmm/control/machine_control.hpp"
+#include "vmm/control/screen_control.hpp"
 
 namespace skep {
+
+class FakeScreenControl : public ScreenControl {
+  public:
+    Result<Fd> open_viewer() override {
+        std::array<int, 2> pair{};
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) != 0) {
+            return fail_errno(errno, "Cannot make a socket pair");
+        }
+        m_viewers.emplace_back(pair[0]);
+        return Fd(pair[1]);
+    }
+    std::vector<Fd> m_viewers;
+};
 
 class FakeMachineControl : public MachineControl {
   public:
@@ -27,11 +45,14 @@ class FakeMachineControl : public MachineControl {
         return remember("insert " + drive + " " + file, m_state);
     }
     Status retry() override { return remember("retry", MachineState::running); }
+    ScreenControl* screen() override { return m_has_screen ? &m_screen : nullptr; }
     std::string info_json() override { return m_info; }
 
     MachineState m_state = MachineState::running;
     std::string m_info = R"({"disks": [{"id": "disk0", "written": 42}]})";
     std::vector<std::string> m_asked;
+    bool m_has_screen = true;
+    FakeScreenControl m_screen;
 
   protected:
     virtual Status remember(const std::string& what, MachineState state) {

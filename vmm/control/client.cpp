@@ -122,7 +122,7 @@ Status ControlClient::decode_lines() {
             m_arrived.push_back(std::move(*incoming));
             continue;
         }
-        const bool with_fd = m_waiting.at(reply->id) == MessageType::console_open && reply->result.has_value();
+        const bool with_fd = brings_descriptor(m_waiting.at(reply->id)) && reply->result.has_value();
         m_waiting.erase(reply->id);
         if (m_forgotten.erase(reply->id) == 0) {
             m_arrived.push_back(std::move(*incoming));
@@ -235,6 +235,18 @@ Result<ConsoleLink> ControlClient::open_console(unsigned port, bool history, Mil
         return fail(ErrorKind::protocol, "The worker's answer brought no console connection.");
     }
     return link;
+}
+
+Result<Fd> ControlClient::open_screen(Milliseconds timeout) {
+    const auto reply = request(MessageType::screen_open, {}, timeout);
+    if (!reply) {
+        return tl::unexpected<Error>(reply.error());
+    }
+    Fd socket = take_fd();
+    if (!socket) {
+        return fail(ErrorKind::protocol, "The worker's answer brought no connection to the screen.");
+    }
+    return socket;
 }
 
 ConsoleLink ControlClient::take_console(const MessageValues& reply) {

@@ -46,6 +46,9 @@ class ControlClient {
     [[nodiscard]] Status command(MessageType type, MessageValues values = {}, Milliseconds timeout = k_timeout);
     // The viewer's socket: history first, then live bytes; write the guest's input to it. Non-blocking mode is set.
     [[nodiscard]] Result<ConsoleLink> open_console(unsigned port, bool history = true, Milliseconds timeout = k_timeout);
+    // A socket on which the worker speaks RFB as the server. Non-blocking mode is set. Kind not_found when the machine
+    // has no screen.
+    [[nodiscard]] Result<Fd> open_screen(Milliseconds timeout = k_timeout);
     // The next event, waiting for it at most `timeout` (kind cancelled when none came).
     [[nodiscard]] Result<Message> wait_event(Milliseconds timeout);
 
@@ -54,7 +57,7 @@ class ControlClient {
     [[nodiscard]] Result<int64_t> start_request(MessageType type, MessageValues values = {});
     // Events and replies that have arrived, in order. An error means that the link is gone (nothing more will come).
     [[nodiscard]] Result<std::vector<Incoming>> poll();
-    // The fd that came with a console_open reply seen by poll(), oldest first; invalid when there is none.
+    // The fd that came with a console_open or screen_open reply seen by poll(), oldest first; invalid when there is none.
     [[nodiscard]] Fd take_fd();
     // The same with what the reply says of it.
     [[nodiscard]] ConsoleLink take_console(const MessageValues& reply);

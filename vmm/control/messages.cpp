@@ -157,6 +157,8 @@ std::string_view to_text(ErrorKind kind) { return k_error_kinds.at(static_cast<s
 
 std::span<const MessageDescriptor> message_table() { return k_messages; }
 std::span<const MessageField> message_fields() { return k_fields; }
+bool brings_descriptor(MessageType type) { return type == MessageType::console_open || type == MessageType::screen_open; }
+
 const MessageDescriptor& describe(MessageType type) { return k_messages.at(static_cast<size_t>(type)); }
 
 std::string Message::text(std::string_view name, std::string_view fallback) const {

@@ -47,6 +47,8 @@ struct MessageDescriptor {
 [[nodiscard]] std::span<const MessageDescriptor> message_table();
 [[nodiscard]] std::span<const MessageField> message_fields();
 [[nodiscard]] const MessageDescriptor& describe(MessageType type);
+// Requests whose reply, when they succeed, brings a file descriptor.
+[[nodiscard]] bool brings_descriptor(MessageType type);
 
 // An object travels as its JSON text.
 struct JsonText {

@@ -176,6 +176,19 @@ TEST_F(ServerTest, console_of_a_missing_port_is_an_error) {
     EXPECT_EQ(client.open_console(0, false).value().history_bytes, 0U);
 }
 
+TEST_F(ServerTest, screen_brings_a_socket_or_says_that_there_is_none) {
+    ControlClient client = connect();
+    const auto socket = client.open_screen();
+    ASSERT_TRUE(socket);
+    ASSERT_EQ(m_machine.m_screen.m_viewers.size(), 1U);
+    ASSERT_EQ(write(m_machine.m_screen.m_viewers[0].get(), "RFB", 3), 3);
+    std::array<char, 8> text{};
+    EXPECT_EQ(read(socket->get(), text.data(), text.size()), 3);
+    EXPECT_STREQ(text.data(), "RFB");
+    m_machine.m_has_screen = false;
+    EXPECT_EQ(client.open_screen().error().kind, ErrorKind::not_found);
+}
+
 TEST_F(ServerTest, too_large_an_answer_becomes_an_error) {
     ControlClient client = connect();
     m_machine.m_info = R"({"x":")" + std::string(k_max_message_bytes, 'x') + R"("})";
