@@ -65,6 +65,7 @@ void ScreenWidget::attach(ScreenClient* client) {
     m_cursor.reset();
     m_request_due = false;
     m_may_wish = false;
+    m_guest = {0, 0};
     set_pointer_kind(true);
     if (client != nullptr) {
         connect(client, &ScreenClient::opened, this, [this](QSize size) {
@@ -99,6 +100,15 @@ QImage ScreenWidget::picture() const {
         m_client->read([&copy](const QImage& image) { copy = image.copy(); });
     }
     return copy;
+}
+
+void ScreenWidget::set_notice(const QString& notice) {
+    m_notice = notice;
+    viewport()->update();
+}
+
+QString ScreenWidget::description() const {
+    return m_client && !m_guest.isEmpty() ? tr("%1 × %2").arg(m_guest.width()).arg(m_guest.height()) : m_notice;
 }
 
 // --- place
@@ -199,7 +209,11 @@ void ScreenWidget::paintEvent(QPaintEvent* event) {
     const QTransform to_device = painter.deviceTransform();
     const ScreenGeometry geometry = geometry_in(to_device.mapRect(QRectF(viewport()->rect())));
     if (!geometry.picture().contains(to_device.mapRect(QRectF(event->rect())).toAlignedRect())) {
-        painter.fillRect(event->rect(), palette().brush(QPalette::Dark));
+        painter.fillRect(event->rect(), palette().brush(m_client ? QPalette::Dark : QPalette::Window));
+    }
+    if (!m_client) {
+        painter.setPen(palette().color(QPalette::WindowText));
+        painter.drawText(viewport()->rect(), Qt::AlignCenter | Qt::TextWordWrap, m_notice);
     }
     // From here on a unit is a device pixel: at a ratio of 1.25 a widget may begin in the middle of one.
     painter.setWorldTransform(to_device.inverted());

@@ -19,6 +19,7 @@ class ScreenClient;
 
 class ScreenWidget : public QAbstractScrollArea {
     Q_OBJECT
+    Q_PROPERTY(QString text READ description)
   public:
     // After this rest of a window that is being resized the guest is told its size.
     static constexpr int k_follow_ms = 150;
@@ -34,6 +35,10 @@ class ScreenWidget : public QAbstractScrollArea {
     void set_mode(ScaleMode mode);
     [[nodiscard]] ScreenGeometry geometry_now() const;
     [[nodiscard]] QImage picture() const;  // null before the first frame
+    // Said in the middle while there is no picture.
+    void set_notice(const QString& notice);
+    // "800 × 600", or the notice.
+    [[nodiscard]] QString description() const;
     // How often something was painted.
     [[nodiscard]] uint64_t paints() const { return m_paints; }
 
@@ -87,6 +92,7 @@ class ScreenWidget : public QAbstractScrollArea {
 
     QPointer<ScreenClient> m_client;
     ScaleMode m_mode = ScaleMode::follow;
+    QString m_notice;
     QSize m_guest{0, 0};
     HeldKeys m_keys;
     PointerPacer m_pointer;

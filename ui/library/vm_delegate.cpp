@@ -14,6 +14,7 @@ namespace {
 
 constexpr int k_margin = 8;
 constexpr int k_sign = 20;
+constexpr int k_thumbnail_width = 64;
 
 QIcon sign_of(VmState state, const QStyle& style) {
     switch (state) {
@@ -35,6 +36,17 @@ QIcon sign_of(VmState state, const QStyle& style) {
     return style.standardIcon(QStyle::SP_ComputerIcon);
 }
 
+// The machine's screen, small, in the upper left of the area.
+QRect paint_thumbnail(QPainter* painter, const QImage& thumbnail, const QRect& area) {
+    const QSize size = thumbnail.size().scaled(QSize(k_thumbnail_width, area.height()), Qt::KeepAspectRatio);
+    const QRect place(area.topLeft(), size);
+    painter->save();
+    painter->setRenderHint(QPainter::SmoothPixmapTransform);
+    painter->drawImage(place, thumbnail);
+    painter->restore();
+    return place;
+}
+
 }  // namespace
 
 void VmDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, const QModelIndex& index) const {
@@ -49,10 +61,15 @@ void VmDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, co
     faint.setAlphaF(0.75F);
     const auto state = static_cast<VmState>(index.data(VmListModel::state_role).toInt());
     QRect area = option.rect.adjusted(k_margin, k_margin / 2, -k_margin, -k_margin / 2);
-    sign_of(state, *style)
-        .paint(painter, QRect(area.left(), area.top(), k_sign, k_sign), Qt::AlignCenter,
-               selected ? QIcon::Selected : QIcon::Normal);
-    area.setLeft(area.left() + k_sign + k_margin);
+    const auto thumbnail = index.data(VmListModel::thumbnail_role).value<QImage>();
+    if (thumbnail.isNull()) {
+        sign_of(state, *style)
+            .paint(painter, QRect(area.left(), area.top(), k_sign, k_sign), Qt::AlignCenter,
+                   selected ? QIcon::Selected : QIcon::Normal);
+        area.setLeft(area.left() + k_sign + k_margin);
+    } else {
+        area.setLeft(paint_thumbnail(painter, thumbnail, area).right() + 1 + k_margin);
+    }
     QFont bold = option.font;
     bold.setBold(true);
     const QFontMetrics metrics(bold);

@@ -9,16 +9,15 @@
 #include <QMenu>
 #include <QPushButton>
 #include <QStyle>
-#include <QTabWidget>
 #include <QToolBar>
 #include <QToolButton>
 #include <QUrl>
 #include <QVBoxLayout>
 
-#include "ui/console/console_view.hpp"
 #include "ui/library/overview_tab.hpp"
 #include "ui/library/text_dialog.hpp"
 #include "ui/library/vm_bars.hpp"
+#include "ui/library/vm_tabs.hpp"
 #include "ui/model/background.hpp"
 #include "ui/model/vm_session.hpp"
 #include "ui/settings/settings_dialog.hpp"
@@ -36,11 +35,8 @@ VmPage::VmPage(VmSession* session, QWidget* parent)
       m_name(new QLabel(this)),
       m_badge(new QLabel(this)),
       m_bars(new VmBars(session, bar_actions(), this)),
-      m_tabs(new QTabWidget(this)),
-      m_overview(new OverviewTab(session, m_tabs)) {
+      m_tabs(new VmTabs(session, this)) {
     setObjectName(QStringLiteral("vmPage"));
-    m_tabs->setObjectName(QStringLiteral("vmTabs"));
-    m_tabs->setDocumentMode(true);
     build_toolbar();
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
@@ -48,20 +44,16 @@ VmPage::VmPage(VmSession* session, QWidget* parent)
     layout->addWidget(m_toolbar);
     layout->addWidget(m_bars);
     layout->addWidget(m_tabs, 1);
-    m_tabs->addTab(m_overview, tr("Overview"));
-    sync_consoles();
-    m_tabs->setCurrentIndex(0);
-    connect(m_overview, &OverviewTab::log_requested, this, &VmPage::show_log);
-    connect(m_overview, &OverviewTab::folder_requested, this, &VmPage::open_folder);
+    connect(m_tabs->overview(), &OverviewTab::log_requested, this, &VmPage::show_log);
+    connect(m_tabs->overview(), &OverviewTab::folder_requested, this, &VmPage::open_folder);
+    connect(m_tabs, &VmTabs::last_line_changed, m_bars, &VmBars::set_last_line);
+    connect(m_tabs, &VmTabs::keyboard_given_back, this, &VmPage::focus_buttons);
+    connect(m_tabs, &QTabWidget::currentChanged, this, &VmPage::name_console_button);
     connect(m_session, &VmSession::changed, this, &VmPage::update_page);
-    connect(m_session, &VmSession::link_up, this, &VmPage::open_consoles);
     connect(m_session, &VmSession::failed, this,
             [this](const QString& title, const QString& message) { show_error(window(), title, message); });
-    m_session->set_console_receiver([this](unsigned port, ConsoleLink console) { take_console(port, std::move(console)); });
+    name_console_button();
     update_page();
-    if (m_session->attached()) {
-        open_consoles();
-    }
 }
 
 QAction* VmPage::add_action(const QString& name, const QString& text, const QString& tip, const QKeySequence& keys) {
@@ -106,8 +98,8 @@ void VmPage::build_toolbar() {
     m_console_button = new QToolButton(this);
     m_console_button->setObjectName(QStringLiteral("consoleButton"));
     m_console_button->setText(tr("Console"));
-    m_console_button->setAccessibleName(tr("Console actions"));
-    m_console_button->setToolTip(tr("Copy, paste, find, text size, save the console's text"));
+    m_console_button->setAccessibleName(tr("Actions of the screen or console"));
+    m_console_button->setToolTip(tr("What can be done with the screen or console in front"));
     m_console_button->setPopupMode(QToolButton::InstantPopup);
     m_console_button->setMenu(m_console_menu);
     connect(m_console_menu, &QMenu::aboutToShow, this, &VmPage::fill_console_menu);
@@ -175,55 +167,27 @@ VmBarActions VmPage::bar_actions() {
 }
 
 ConsoleView* VmPage::console(unsigned port) const {
-    return port < m_consoles.size() ? m_consoles[port] : nullptr;
+    return m_tabs->console(port);
 }
 
-void VmPage::sync_consoles() {
-    const size_t wanted = m_session->spec() ? m_session->spec()->serial_ports : m_consoles.size();
-    while (m_consoles.size() < wanted) {
-        const auto port = static_cast<unsigned>(m_consoles.size());
-        auto* view = new ConsoleView(port, m_session->name(), m_tabs);
-        m_tabs->insertTab(static_cast<int>(port), view, tr("Serial %1").arg(port + 1));
-        if (port == 0) {
-            connect(view, &ConsoleView::text_changed, this,
-                    [this, view] {
-                        m_session->set_last_line(view->last_line());
-                        m_bars->set_last_line(view->last_line());
-                    });
-        }
-        m_consoles.push_back(view);
-    }
-    while (m_consoles.size() > wanted && !is_active(m_session->state())) {
-        delete m_consoles.back();
-        m_consoles.pop_back();
-    }
-}
-
-void VmPage::open_consoles() {
-    sync_consoles();
-    for (unsigned port = 0; port < m_consoles.size(); ++port) {
-        m_session->open_console(port);
-    }
-    if (!m_consoles.empty()) {
-        m_tabs->setCurrentWidget(m_consoles.front());
-    }
-}
-
-void VmPage::take_console(unsigned port, ConsoleLink link) {
-    if (ConsoleView* view = console(port)) {
-        view->attach(std::move(link));
-        if (port == 0 && isVisible()) {
-            focus_work();
-        }
-    }
+ScreenView* VmPage::screen() const {
+    return m_tabs->screen();
 }
 
 void VmPage::focus_work() {
-    if (is_active(m_session->state()) && !m_consoles.empty()) {
-        m_consoles.front()->terminal()->setFocus();
-    } else if (QWidget* button = m_toolbar->widgetForAction(m_start)) {
-        button->setFocus();
+    QWidget* start = m_toolbar->widgetForAction(m_start);
+    if (!m_tabs->focus_guest() && start != nullptr) {
+        start->setFocus();
     }
+}
+
+// The guest has given the keyboard back: to the first button that can be pressed.
+void VmPage::focus_buttons() {
+    m_console_button->setFocus();
+}
+
+void VmPage::name_console_button() {
+    m_console_button->setText(m_tabs->menu_title());
 }
 
 void VmPage::update_page() {
@@ -241,13 +205,7 @@ void VmPage::update_page() {
     m_pause->setText(state == VmState::paused ? tr("&Resume") : tr("&Pause"));
     m_settings->setEnabled(m_session->spec().has_value());
     m_cd->setEnabled(m_session->spec().has_value());
-    sync_consoles();
-    for (ConsoleView* view : m_consoles) {
-        view->set_off(active ? QString()
-                      : state == VmState::broken
-                          ? tr("This machine cannot be started")
-                          : tr("“%1” is off: Start turns it on").arg(m_session->name()));
-    }
+    m_tabs->refresh();
     const QWidget* focus = QApplication::focusWidget();
     const bool answering = focus != nullptr && m_bars->isAncestorOf(focus);
     m_bars->refresh();
@@ -316,9 +274,7 @@ void VmPage::insert_and_reset() {
 }
 
 void VmPage::read_preferences() {
-    for (ConsoleView* view : m_consoles) {
-        view->read_preferences();
-    }
+    m_tabs->read_preferences();
 }
 
 void VmPage::fill_machine_menu(QMenu* menu) {
@@ -330,13 +286,7 @@ void VmPage::fill_machine_menu(QMenu* menu) {
 
 void VmPage::fill_console_menu() {
     m_console_menu->clear();
-    auto* view = qobject_cast<ConsoleView*>(m_tabs->currentWidget());
-    if (view == nullptr && !m_consoles.empty()) {
-        view = m_consoles.front();
-    }
-    if (view != nullptr) {
-        view->fill_menu(m_console_menu);
-    }
+    m_tabs->fill_menu(m_console_menu);
 }
 
 void VmPage::show_log() {

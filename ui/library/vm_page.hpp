@@ -1,27 +1,24 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// One machine: its buttons, its messages, its consoles and overview.
+// One machine: its buttons, its messages, its tabs.
 #pragma once
 
 #include <QWidget>
-#include <vector>
-
-#include "vmm/control/console_link.hpp"
 
 class QAction;
 class QLabel;
 class QMenu;
-class QTabWidget;
 class QToolBar;
 class QToolButton;
 
 namespace skep::ui {
 
 class ConsoleView;
-class OverviewTab;
+class ScreenView;
 class SettingsDialog;
 class VmBars;
 struct VmBarActions;
 class VmSession;
+class VmTabs;
 
 class VmPage : public QWidget {
     Q_OBJECT
@@ -30,7 +27,8 @@ class VmPage : public QWidget {
 
     [[nodiscard]] VmSession* session() const { return m_session; }
     [[nodiscard]] ConsoleView* console(unsigned port) const;
-    // Puts the keyboard focus where one works: the console of a running machine, else the Start button.
+    [[nodiscard]] ScreenView* screen() const;  // null: the machine has none
+    // Puts the keyboard focus where one works: the guest of a running machine, else the Start button.
     void focus_work();
 
     void confirm_power_off();
@@ -56,9 +54,8 @@ class VmPage : public QWidget {
     void insert_cd(const QString& drive);
     void insert_and_reset();
     void update_page();
-    void sync_consoles();
-    void open_consoles();
-    void take_console(unsigned port, ConsoleLink link);
+    void focus_buttons();
+    void name_console_button();
     void save_report();
     void save_settings(SettingsDialog* dialog);
 
@@ -75,9 +72,7 @@ class VmPage : public QWidget {
     QMenu* m_cd_menu = nullptr;
     QMenu* m_console_menu = nullptr;
     VmBars* m_bars;
-    QTabWidget* m_tabs;
-    OverviewTab* m_overview;
-    std::vector<ConsoleView*> m_consoles;
+    VmTabs* m_tabs;
 };
 
 }  // namespace skep::ui

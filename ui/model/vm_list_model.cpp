@@ -48,6 +48,8 @@ QVariant VmListModel::data(const QModelIndex& index, int role) const {
                 return session->last_line();
             }
             return session->reason();
+        case thumbnail_role:
+            return session->thumbnail();
         default:
             return {};
     }

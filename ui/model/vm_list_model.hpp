@@ -21,6 +21,7 @@ class VmListModel : public QAbstractListModel {
         state_role,                   // int(VmState)
         state_text_role,
         detail_role,  // the second line: last console output, or what is wrong
+        thumbnail_role,  // QImage, null when the machine has no screen or is off
     };
     static constexpr int k_poll_ms = 500;     // workers
     static constexpr int k_rescan_ms = 3000;  // bundles, for folders that cannot be watched

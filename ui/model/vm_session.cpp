@@ -93,6 +93,11 @@ void VmSession::set_last_line(const QString& line) {
     }
 }
 
+void VmSession::set_thumbnail(const QImage& thumbnail) {
+    m_thumbnail = thumbnail;
+    emit changed();
+}
+
 QString VmSession::cd_file(const QString& drive) const {
     if (const auto it = m_cd_files.find(drive); it != m_cd_files.end() && is_active(m_state)) {
         return it->second;
@@ -114,6 +119,7 @@ void VmSession::set_state(VmState state, const QString& reason) {
     } else {
         m_running_spec.reset();
         m_cd_files.clear();
+        m_thumbnail = {};
         m_changed_while_running = false;
         m_status = {};
     }
@@ -304,6 +310,11 @@ void VmSession::handle_reply(const Reply& reply) {
         if (console.socket.valid() && m_console_receiver) {
             m_console_receiver(pending.port, std::move(console));
         }
+    } else if (pending.type == MessageType::screen_open && m_client) {
+        Fd socket = m_client->take_fd();
+        if (socket.valid() && m_screen_receiver) {
+            m_screen_receiver(std::move(socket));
+        }
     }
 }
 
@@ -373,66 +384,8 @@ void VmSession::open_console(unsigned port) {
     send(MessageType::console_open, {{"port", static_cast<int64_t>(port)}}, tr("The console was not opened"), port);
 }
 
-void VmSession::update_spec(const QString& title, std::function<Status(VmSpec&)> change) {
-    if (!m_bundle) {
-        return;
-    }
-    in_background(
-        this, [bundle = *m_bundle, change = std::move(change)] { return bundle.update(change); },
-        [this, title](Result<VmSpec> spec) {
-            if (!spec) {
-                emit failed(title, to_qstring(spec.error().message));
-                return;
-            }
-            refresh({m_bundle->folder(), spec->name, *spec, {}});
-        });
-}
-
-void VmSession::rename(const QString& new_name) {
-    if (!m_bundle || new_name == m_name) {
-        return;
-    }
-    in_background(
-        this,
-        [bundle = *m_bundle, name = new_name.toStdString()]() mutable -> Result<Bundle> {
-            if (auto done = bundle.rename(name); !done) {
-                return tl::unexpected(done.error());
-            }
-            return bundle;
-        },
-        [this](Result<Bundle> bundle) {
-            if (!bundle) {
-                emit failed(tr("“%1” was not renamed").arg(m_name), to_qstring(bundle.error().message));
-                return;
-            }
-            m_bundle = std::move(*bundle);
-            m_folder = to_qstring(m_bundle->folder().string());
-            if (auto spec = m_bundle->load()) {
-                refresh({m_bundle->folder(), spec->name, *spec, {}});
-            }
-            emit renamed(m_folder);
-        });
-}
-
-void VmSession::restore_previous() {
-    if (!m_bundle) {
-        return;
-    }
-    in_background(
-        this,
-        [bundle = *m_bundle]() -> Result<VmSpec> {
-            if (auto restored = bundle.restore_previous(); !restored) {
-                return tl::unexpected(restored.error());
-            }
-            return bundle.load();
-        },
-        [this](Result<VmSpec> spec) {
-            if (!spec) {
-                emit failed(tr("The settings were not restored"), to_qstring(spec.error().message));
-                return;
-            }
-            refresh({m_bundle->folder(), spec->name, *spec, {}});
-        });
+void VmSession::open_screen() {
+    send(MessageType::screen_open, {}, tr("The screen was not opened"));
 }
 
 }  // namespace skep::ui

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <QElapsedTimer>
+#include <QImage>
 #include <QObject>
 #include <QSocketNotifier>
 #include <QString>
@@ -58,6 +59,9 @@ class VmSession : public QObject {
     [[nodiscard]] bool attached() const { return m_client.has_value(); }
     [[nodiscard]] const QString& last_line() const { return m_last_line; }
     void set_last_line(const QString& line);
+    // A small picture of the guest's screen; null when there is none.
+    [[nodiscard]] const QImage& thumbnail() const { return m_thumbnail; }
+    void set_thumbnail(const QImage& thumbnail);
     // Medium of the drive now: the running machine's, else the spec's.
     [[nodiscard]] QString cd_file(const QString& drive) const;
     [[nodiscard]] bool changed_while_running() const { return m_changed_while_running; }
@@ -75,6 +79,10 @@ class VmSession : public QObject {
     using ConsoleReceiver = std::function<void(unsigned port, ConsoleLink console)>;
     void set_console_receiver(ConsoleReceiver receiver) { m_console_receiver = std::move(receiver); }
     void open_console(unsigned port);
+    // The same for the guest's screen: a socket on which the worker speaks RFB.
+    using ScreenReceiver = std::function<void(Fd socket)>;
+    void set_screen_receiver(ScreenReceiver receiver) { m_screen_receiver = std::move(receiver); }
+    void open_screen();
     // Saves a changed spec; `title` names the action in an error. A running machine takes it at the next start.
     void update_spec(const QString& title, std::function<Status(VmSpec&)> change);
     void rename(const QString& new_name);
@@ -116,6 +124,7 @@ class VmSession : public QObject {
     VmState m_state = VmState::off;
     QString m_reason;
     QString m_last_line;
+    QImage m_thumbnail;
     MachineStatus m_status;
     std::optional<WorkerProcess> m_process;
     std::optional<ControlClient> m_client;
@@ -123,6 +132,7 @@ class VmSession : public QObject {
     std::map<int64_t, Pending> m_pending;
     std::map<QString, QString> m_cd_files;
     ConsoleReceiver m_console_receiver;
+    ScreenReceiver m_screen_receiver;
     QElapsedTimer m_link_lost;
     bool m_busy = false;  // a background launch or attach is under way
     bool m_was_active = false;
