@@ -29,7 +29,6 @@ class ScreenWidget : public QAbstractScrollArea {
 
     // Not owned. Null: the last picture stays, nothing is sent.
     void attach(ScreenClient* client);
-    [[nodiscard]] ScreenClient* client() const { return m_client; }
 
     [[nodiscard]] ScaleMode mode() const { return m_mode; }
     void set_mode(ScaleMode mode);
