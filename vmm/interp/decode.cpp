@@ -151,7 +151,7 @@ DecodeMode decode_mode(const Core& core) {
                     .protected_mode = core.protected_mode,
                     .v86 = core.v86};
     constexpr int64_t k_all = 0xffff'ffff;
-    mode.flat = core.code32 && !core.code64;
+    mode.flat = core.code32 && !core.code64 && core.segment_base[k_cs] == 0 && core.segment[k_cs].limit == k_all;
     for (const unsigned segment : {k_es, k_ss, k_ds}) {
         mode.flat = mode.flat && core.segment_base[segment] == 0 && core.write_limit[segment] == k_all &&
                     core.read_limit[segment] == k_all;

@@ -23,7 +23,7 @@ struct DecodeMode {
     bool stack32 = false;
     bool protected_mode = false;
     bool v86 = false;
-    bool flat = false;  // 32-bit protected mode with DS, ES, SS of base 0 and limit 4 GiB, writable
+    bool flat = false;  // 32-bit protected mode with CS, DS, ES, SS of base 0 and limit 4 GiB, all but CS writable
 
     // A small number, different for different modes; below 128.
     [[nodiscard]] unsigned key() const {

@@ -30,7 +30,7 @@ x86asm::CondCode condition_of(const GuestInstruction& one) {
 
 // The target of an indirect jump or call into rcx. False: not emitted.
 bool target_to_rcx(Emitter& e) {
-    if (e.one().decoded.operand_width != 64 || e.one().decoded.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
+    if (!e.has_word_operands() || e.one().decoded.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
         return false;
     }
     if (e.is_memory(0)) {
@@ -38,14 +38,14 @@ bool target_to_rcx(Emitter& e) {
             return false;
         }
         e.clobber_flags();
-        e.a.mov(rcx, e.access(0));
+        e.a.mov(e.as_word(rcx), e.access(0));
         return true;
     }
     e.clobber_flags();
     e.change_rcx();
     const x86asm::Gp from = e.read(e.reg(0), rcx);
     if (from.id() != rcx.id()) {
-        e.a.mov(rcx, from);
+        e.a.mov(e.as_word(rcx), from);
     }
     return true;
 }
@@ -61,16 +61,17 @@ bool emit_jump(Emitter& e, InstId) {
 
 // The access comes first, then what cannot fail.
 void push_return_address(Emitter& e) {
-    const x86asm::Mem to = e.access_stack(k_guest_rsp, -8, Emitter::AccessKind::write);
+    const int word = static_cast<int>(e.word());
+    const x86asm::Mem to = e.access_stack(k_guest_rsp, -word, Emitter::AccessKind::write);
     e.load_page_address(rax, e.one().end());
-    e.a.mov(to, rax);
-    e.a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, -8));
+    e.a.mov(to, e.as_word(rax));
+    e.move_stack(-word);
     e.push_return_frame();
 }
 
 bool emit_call_direct(Emitter& e) {
     const int64_t target = target_of(e.one());
-    if (e.one().decoded.operand_width != 64 || !fits_int32(target) || !e.is_canonical(target)) {
+    if (!e.has_word_operands() || !fits_int32(target) || !e.is_canonical(target)) {
         return false;
     }
     e.clobber_flags();
@@ -100,14 +101,14 @@ bool emit_call(Emitter& e, InstId) {
 }
 
 bool emit_return(Emitter& e, InstId) {
-    if (e.one().decoded.operand_width != 64 || e.one().decoded.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
+    if (!e.has_word_operands() || e.one().decoded.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
         return false;
     }
     const bool has_count = e.operand_count() != 0 && e.is_immediate(0);
     const int count = has_count ? static_cast<int>(e.operand(0).imm.value.u & 0xffff) : 0;
     e.clobber_flags();
-    e.a.mov(rcx, e.access_stack(k_guest_rsp, 0, Emitter::AccessKind::read));
-    e.return_to_rcx(8 + count);
+    e.a.mov(e.as_word(rcx), e.access_stack(k_guest_rsp, 0, Emitter::AccessKind::read));
+    e.return_to_rcx(static_cast<int>(e.word()) + count);
     return true;
 }
 
@@ -149,7 +150,7 @@ bool Emitter::is_canonical(int64_t offset) const {
 
 void Emitter::load_page_address(const x86asm::Gp& to, int64_t offset) {
     a.mov(to, slot(&runtime().page_base));
-    a.lea(to, x86asm::ptr(to, static_cast<int32_t>(offset)));
+    a.lea(as_word(to), x86asm::ptr(to, static_cast<int32_t>(offset)));
 }
 
 x86asm::Mem Emitter::jump_target_code() const {

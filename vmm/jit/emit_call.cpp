@@ -54,7 +54,7 @@ void Emitter::push_return_frame() {
 void Emitter::bind_return_point() {
     m_output->returns.push_back(static_cast<uint32_t>(a.offset()));
     a.pop(rcx);
-    a.lea(rcx, x86asm::ptr(rcx, -static_cast<int32_t>(m_one->end())));
+    a.lea(as_word(rcx), x86asm::ptr(rcx, -static_cast<int32_t>(m_one->end())));
     a.mov(slot(&runtime().page_base), rcx);
     m_flags = {.host = false, .memory = true};
 }
@@ -82,19 +82,21 @@ void Emitter::return_to_rcx(int stack_change) {
     m_return_paths.push_back(other);
     a.cmp(rcx, x86asm::ptr(rsp, offsetof(ReturnFrame, rip)));
     a.jne(other.label);
-    a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, stack_change));
+    move_stack(stack_change);
     a.ret();
 }
 
 void Emitter::emit_return_paths() {
     for (const ReturnPath& path : m_return_paths) {
         a.bind(path.label);
-        a.mov(rax, rcx);
-        a.shl(rax, k_not_canonical_bits);
-        a.sar(rax, k_not_canonical_bits);
-        a.cmp(rax, rcx);
-        a.jne(path.slow);
-        a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, path.stack_change));
+        if (m_code64) {
+            a.mov(rax, rcx);
+            a.shl(rax, k_not_canonical_bits);
+            a.sar(rax, k_not_canonical_bits);
+            a.cmp(rax, rcx);
+            a.jne(path.slow);
+        }
+        move_stack(path.stack_change);
         a.jmp(asmjit::imm(m_places.thunks.find_return));
     }
 }

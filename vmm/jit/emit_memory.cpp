@@ -24,7 +24,7 @@ bool fits_int32(int64_t value) { return value == static_cast<int32_t>(value); }
 
 bool Emitter::can_address(unsigned i) const {
     const ZydisDecodedOperandMem& memory = operand(i).mem;
-    if (m_one->decoded.address_width != 64) {
+    if (m_one->decoded.address_width != word() * 8 || (!m_code64 && memory.segment == ZYDIS_REGISTER_CS)) {
         return false;
     }
     const int64_t displacement = memory.disp.has_displacement ? memory.disp.value : 0;
@@ -32,8 +32,9 @@ bool Emitter::can_address(unsigned i) const {
            (memory.base == ZYDIS_REGISTER_NONE && memory.index == ZYDIS_REGISTER_NONE);
 }
 
-void Emitter::effective_address(unsigned i, const x86asm::Gp& to, int below) {
+void Emitter::effective_address(unsigned i, const x86asm::Gp& wanted, int below) {
     const ZydisDecodedOperandMem& memory = operand(i).mem;
+    const x86asm::Gp to = m_code64 ? wanted : as_word(wanted);
     const int64_t displacement = (memory.disp.has_displacement ? memory.disp.value : 0) - below;
     if (memory.base == ZYDIS_REGISTER_RIP) {
         a.mov(rcx, slot(&runtime().page_base));
@@ -41,13 +42,17 @@ void Emitter::effective_address(unsigned i, const x86asm::Gp& to, int below) {
         return;
     }
     if (!has_base(memory.base) && !has_base(memory.index)) {
-        a.mov(to.r64(), asmjit::imm(displacement));
+        if (m_code64) {
+            a.mov(to.r64(), asmjit::imm(displacement));
+        } else {
+            a.mov(to, asmjit::imm(static_cast<uint32_t>(displacement)));
+        }
         return;
     }
     const auto offset = static_cast<int32_t>(displacement);
     const unsigned shift = memory.scale == 8 ? 3U : memory.scale / 2U;
     if (!has_base(memory.index)) {
-        const x86asm::Gp base = read(memory.base, rcx);
+        const x86asm::Gp base = read(memory.base, rcx).r64();
         if (offset == 0 && to.size() == 8) {
             if (to.id() != base.id()) {
                 a.mov(to, base);
@@ -58,11 +63,11 @@ void Emitter::effective_address(unsigned i, const x86asm::Gp& to, int below) {
         return;
     }
     if (!has_base(memory.base)) {
-        a.lea(to, x86asm::ptr(static_cast<uint64_t>(displacement), read(memory.index, rcx), shift));
+        a.lea(to, x86asm::ptr(static_cast<uint64_t>(int64_t{offset}), read(memory.index, rcx).r64(), shift));
         return;
     }
-    const x86asm::Gp base = read(memory.base, rcx);
-    const x86asm::Gp index = read(memory.index, base.id() == rcx.id() ? rax : rcx);
+    const x86asm::Gp base = read(memory.base, rcx).r64();
+    const x86asm::Gp index = read(memory.index, base.id() == rcx.id() ? rax : rcx).r64();
     a.lea(to, x86asm::ptr(base, index, shift, offset));
 }
 
@@ -120,7 +125,7 @@ void Emitter::look_for_page(AccessKind kind) {
     a.mov(rax, entry_field(offsetof(interp::TlbEntry, addend)));
 }
 
-// `to_rcx(below)` brings the linear address so many bytes below into rcx.
+// `to_rcx(below, bytes)` brings the linear address so many bytes below into rcx, for an access of so many bytes there.
 template <typename Address>
 x86asm::Mem Emitter::access_at(const SharedUse& use, unsigned bytes, AccessKind kind, Address to_rcx) {
     if (shares(use) && m_spans[static_cast<unsigned>(use.check)].checked) {
@@ -128,11 +133,11 @@ x86asm::Mem Emitter::access_at(const SharedUse& use, unsigned bytes, AccessKind 
     }
     clobber_flags();
     if (shares(use)) {
-        to_rcx(use.offset);
+        to_rcx(use.offset, m_guest->blocks[m_block].checks[static_cast<unsigned>(use.check)].size);
         check_span(use);
         return use_span(use, bytes);
     }
-    to_rcx(0);
+    to_rcx(0, bytes);
     check_address({bytes, kind, m_alignment}, slow());
     m_latest_span = -1;
     return x86asm::ptr(rcx, 0, bytes);
@@ -143,10 +148,11 @@ x86asm::Mem Emitter::access(unsigned i) {
     const SharedUse& use = m_one->operand_use;
     const unsigned bytes = memory.size / 8U;
     const bool writes = (memory.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
-    return access_at(use, bytes, writes ? AccessKind::write : AccessKind::read, [&](int below) {
+    const AccessKind kind = writes ? AccessKind::write : AccessKind::read;
+    return access_at(use, bytes, kind, [&](int below, unsigned size) {
         effective_address(i, rcx, below);
         if (memory.mem.segment == ZYDIS_REGISTER_FS || memory.mem.segment == ZYDIS_REGISTER_GS) {
-            a.add(rcx, slot(&m_places.core->segment_base[memory.mem.segment - ZYDIS_REGISTER_ES]));
+            add_segment(memory.mem.segment - ZYDIS_REGISTER_ES, size, kind);
         }
     });
 }
@@ -169,7 +175,7 @@ std::optional<x86asm::Mem> Emitter::plain_address(unsigned i) const {
 x86asm::Mem Emitter::access_at_once(unsigned i) {
     const ZydisDecodedOperand& memory = operand(i);
     const std::optional<x86asm::Mem> plain = plain_address(i);
-    if (!plain || shares(m_one->operand_use)) {
+    if (!plain || !m_code64 || shares(m_one->operand_use)) {
         return access(i);
     }
     const auto kind = (memory.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0 ? AccessKind::write : AccessKind::read;
@@ -187,9 +193,26 @@ x86asm::Mem Emitter::access_at_once(unsigned i) {
     return x86asm::ptr(plain->baseReg().as<x86asm::Gp>(), rcx, 0, static_cast<int32_t>(plain->offset()), look.bytes);
 }
 
+// FS and GS need not be flat: outside 64-bit mode they have limits.
+void Emitter::add_segment(unsigned segment, unsigned bytes, AccessKind kind) {
+    interp::Core& core = *m_places.core;
+    if (m_code64) {
+        a.add(rcx, slot(&core.segment_base[segment]));
+        return;
+    }
+    const SharedUse& use = m_one->operand_use;
+    const bool writes = kind == AccessKind::write ||
+                        (shares(use) && m_guest->blocks[m_block].checks[static_cast<unsigned>(use.check)].writes);
+    a.lea(rax, x86asm::ptr(rcx, static_cast<int32_t>(bytes - 1)));
+    a.cmp(rax, slot(&(writes ? core.write_limit : core.read_limit)[segment]));
+    a.jg(shares(use) ? careful() : slow());
+    a.add(ecx, slot(&core.segment_base[segment], 4));
+}
+
 x86asm::Mem Emitter::access_stack(const x86asm::Gp& base, int displacement, AccessKind kind) {
-    return access_at(m_one->stack_use, sizeof(uint64_t), kind,
-                     [&](int below) { a.lea(rcx, x86asm::ptr(base, displacement - below)); });
+    return access_at(m_one->stack_use, word(), kind, [&](int below, unsigned) {
+        a.lea(as_word(rcx), x86asm::ptr(base, displacement - below));
+    });
 }
 
 // --- shared checks ---------------------------------------------------------------------------------------------------------

@@ -94,7 +94,8 @@ bool emit_swapgs(Emitter& e, InstId) {
 }
 
 bool emit_pushf(Emitter& e, InstId) {
-    if (e.one().decoded.operand_width != 64) {
+    const int word = static_cast<int>(e.word());
+    if (!e.has_word_operands()) {
         return false;
     }
     const auto status = reinterpret_cast<const std::byte*>(&e.core().status);
@@ -108,21 +109,21 @@ bool emit_pushf(Emitter& e, InstId) {
     e.a.or_(eax, rflags(e));
     e.a.and_(eax, ~k_not_pushed);
     e.a.mov(e.slot(&e.runtime().spare), rax);
-    const x86asm::Mem to = e.access_stack(k_guest_rsp, -8, Emitter::AccessKind::write);
+    const x86asm::Mem to = e.access_stack(k_guest_rsp, -word, Emitter::AccessKind::write);
     e.a.mov(rax, e.slot(&e.runtime().spare));
-    e.a.mov(to, rax);
-    e.a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, -8));
+    e.a.mov(to, e.as_word(rax));
+    e.move_stack(-word);
     return true;
 }
 
 bool emit_popf(Emitter& e, InstId) {
-    if (e.one().decoded.operand_width != 64) {
+    if (!e.has_word_operands()) {
         return false;
     }
     const asmjit::Label closed = e.a.newLabel();
     need_ring0(e);
     const x86asm::Mem from = e.access_stack(k_guest_rsp, 0, Emitter::AccessKind::read);
-    e.a.mov(rax, from);
+    e.a.mov(e.as_word(rax), from);
     e.a.mov(ecx, eax);
     e.a.xor_(ecx, rflags(e));
     e.a.test(ecx, k_not_carried);
@@ -142,7 +143,7 @@ bool emit_popf(Emitter& e, InstId) {
     e.a.and_(eax, 1);
     e.a.lea(eax, x86asm::ptr(rax, rcx, 0, 0x200));
     e.a.mov(e.slot(&e.core().status, 2), ax);
-    e.a.lea(k_guest_rsp, x86asm::ptr(k_guest_rsp, 8));
+    e.move_stack(static_cast<int>(e.word()));
     e.flags_in_memory();
     return true;
 }
@@ -187,6 +188,8 @@ constexpr EmitLine k_lines[] = {
     {ZYDIS_MNEMONIC_SWAPGS, emit_swapgs, Inst::kIdSwapgs},
     {ZYDIS_MNEMONIC_PUSHFQ, emit_pushf, Inst::kIdPushfq},
     {ZYDIS_MNEMONIC_POPFQ, emit_popf, Inst::kIdPopfq},
+    {ZYDIS_MNEMONIC_PUSHFD, emit_pushf, Inst::kIdPushfd},
+    {ZYDIS_MNEMONIC_POPFD, emit_popf, Inst::kIdPopfd},
     {ZYDIS_MNEMONIC_RDTSC, emit_read_tsc, Inst::kIdRdtsc},
     {ZYDIS_MNEMONIC_RDTSCP, emit_read_tsc, Inst::kIdRdtscp},
 };

@@ -76,7 +76,7 @@ class Encoding {
         }
         for (const auto& immediate : m_one.raw.imm) {
             if (immediate.size != 0) {
-                put(static_cast<unsigned>(m_raw[immediate.offset]));
+                put(static_cast<unsigned>(m_raw[immediate.offset]) & immediate_mask());
             }
         }
         e.a.embed(m_bytes.data(), m_size);
@@ -128,13 +128,38 @@ class Encoding {
         }
     }
 
+    // A register in an immediate byte (VBLENDVPS, VBLENDVPD, VPBLENDVB): outside 64-bit mode there are eight of them.
+    [[nodiscard]] unsigned immediate_mask() const {
+        const bool names_register = m_one.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX &&
+                                    m_one.opcode_map == ZYDIS_OPCODE_MAP_0F3A && m_one.opcode >= 0x4a && m_one.opcode <= 0x4c;
+        return names_register && m_one.machine_mode != ZYDIS_MACHINE_MODE_LONG_64 ? 0x7f : 0xff;
+    }
+
+    // Outside 64-bit mode the highest bit of vvvv means nothing, nor does a W that would choose a general register of 64 bits.
+    [[nodiscard]] unsigned in_32_bit_code(unsigned last) const {
+        switch (m_one.mnemonic) {
+            case ZYDIS_MNEMONIC_VMOVD:
+            case ZYDIS_MNEMONIC_VPEXTRD:
+            case ZYDIS_MNEMONIC_VPINSRD:
+            case ZYDIS_MNEMONIC_VCVTSI2SS:
+            case ZYDIS_MNEMONIC_VCVTSI2SD:
+            case ZYDIS_MNEMONIC_VCVTSS2SI:
+            case ZYDIS_MNEMONIC_VCVTSD2SI:
+            case ZYDIS_MNEMONIC_VCVTTSS2SI:
+            case ZYDIS_MNEMONIC_VCVTTSD2SI: last &= 0x7f; break;
+            default: break;
+        }
+        return last | 0x40;
+    }
+
     // Always of three bytes; W, vvvv, L and pp are the guest's.
     void put_vex() {
         const auto& vex = m_one.raw.vex;
         const auto last = static_cast<unsigned>(m_raw[vex.offset + vex.size - 1U]);
         put(0xc4);
         put((m_fields.reg >> 3 ^ 1) << 7 | 0x40 | (m_fields.high_bit() ^ 1) << 5 | vex.m_mmmm);
-        put(vex.size == 2 ? last & 0x7f : last);
+        const unsigned three = vex.size == 2 ? last & 0x7f : last;
+        put(m_one.machine_mode == ZYDIS_MACHINE_MODE_LONG_64 ? three : in_32_bit_code(three));
         m_fields.reg &= 7;
     }
 
@@ -192,10 +217,33 @@ void emit_ldmxcsr(Emitter& e) {
     e.a.ldmxcsr(copy);
 }
 
+// Outside 64-bit mode there are eight registers; the other eight stay as they are.
+constexpr unsigned k_few_registers = 8;
+
+void emit_zero_upper(Emitter& e) {
+    if (e.code64()) {
+        e.a.vzeroupper();
+        return;
+    }
+    for (unsigned i = 0; i < k_few_registers; ++i) {
+        e.a.vmovaps(x86asm::xmm(i), x86asm::xmm(i));
+    }
+}
+
+void emit_zero_all(Emitter& e) {
+    if (e.code64()) {
+        e.a.vzeroall();
+        return;
+    }
+    for (unsigned i = 0; i < k_few_registers; ++i) {
+        e.a.vpxor(x86asm::xmm(i), x86asm::xmm(i), x86asm::xmm(i));
+    }
+}
+
 bool emit_special(Emitter& e) {
     switch (e.one().decoded.mnemonic) {
-        case ZYDIS_MNEMONIC_VZEROUPPER: e.a.vzeroupper(); return true;
-        case ZYDIS_MNEMONIC_VZEROALL: e.a.vzeroall(); return true;
+        case ZYDIS_MNEMONIC_VZEROUPPER: emit_zero_upper(e); return true;
+        case ZYDIS_MNEMONIC_VZEROALL: emit_zero_all(e); return true;
         case ZYDIS_MNEMONIC_EMMS: e.a.emms(); return true;
         case ZYDIS_MNEMONIC_LDMXCSR:
         case ZYDIS_MNEMONIC_VLDMXCSR: emit_ldmxcsr(e); return true;

@@ -35,6 +35,7 @@ Emitter::Emitter(const Places& places, std::deque<Site>& sites) : m_places(place
 void Emitter::start(asmjit::CodeHolder& code, GuestRegion& guest) {
     m_code = &code;
     m_guest = &guest;
+    m_code64 = guest.code64;
     m_flags = {};
     m_slow = asmjit::Label();
     m_again = false;
@@ -106,6 +107,7 @@ Emitter::Outcome Emitter::emit_second_entry(asmjit::CodeHolder& code, uint64_t b
     code.setErrorHandler(&errors);
     code.attach(&a);
     output = {};
+    m_code64 = mode_of(region.key).code64;
     m_flags = {.host = false, .memory = true};
     const asmjit::Label out = a.newLabel();
     a.cmp(slot(&m_places.core->requests, 4), 0);
@@ -270,7 +272,7 @@ bool Emitter::emit_fallback(GuestInstruction& one) {
     m_flags = {.host = false, .memory = true};
     const uint32_t index = make_site();
     Site& site = m_sites.back();
-    const interp::Decoded decoded = interp::decode_instruction(std::span(site.bytes).first(site.length), k_long_mode, 0);
+    const interp::Decoded decoded = interp::decode_instruction(std::span(site.bytes).first(site.length), mode_of(m_region->key), 0);
     count_site(index, &ProfileCounters::interpreted);
     a.mov(ecx, index);
     a.call(asmjit::imm(m_places.thunks.interpret[0]));

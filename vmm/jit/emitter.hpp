@@ -126,6 +126,13 @@ class Emitter {
     }
     [[nodiscard]] int64_t immediate(unsigned i) const { return immediate_of(operand(i)); }
 
+    // Of the code that is translated: 8 or 4, of an address and of what a PUSH pushes.
+    [[nodiscard]] bool code64() const { return m_code64; }
+    [[nodiscard]] unsigned word() const { return m_code64 ? 8 : 4; }
+    // A register in that size; written so it is an address.
+    [[nodiscard]] x86asm::Gp as_word(const x86asm::Gp& reg) const { return gp_of_size(reg.id(), word()); }
+    [[nodiscard]] bool has_word_operands() const { return m_one->decoded.operand_width == word() * 8; }
+
     // Registers (emit_registers.cpp). `scratch`: any size of rax or rcx.
     x86asm::Gp read(ZydisRegister guest, const x86asm::Gp& scratch);
     // The register to compute a new value of `guest` in, without its old value, and the way home from it.
@@ -140,11 +147,12 @@ class Emitter {
     // [register + rcx + something], which is there earlier.
     x86asm::Mem access_at_once(unsigned i);
     enum class AccessKind : uint8_t { read, write };
-    // The 8 bytes at base + displacement, for what uses the stack without saying so.
+    // The word() bytes at base + displacement, for what uses the stack without saying so.
     x86asm::Mem access_stack(const x86asm::Gp& base, int displacement, AccessKind kind);
     // For a block of bytes: rcx, a linear address, becomes its distance from the start of the page that the TLB has there
     // (less than 4096, when it is that page), rax what to add to linear addresses of that page.
     void look_for_page(AccessKind kind);
+    void move_stack(int bytes) { a.lea(as_word(k_guest_rsp), x86asm::ptr(k_guest_rsp, bytes)); }
     // The latest access is at [rcx + offset], and its address a multiple of `alignment`; anything else is the
     // interpreter's.
     void check_alignment(const x86asm::Mem& at, const SharedUse& use, unsigned alignment);
@@ -153,7 +161,7 @@ class Emitter {
     // It is not, from here on: to be called when rcx changes before an access of the same instruction.
     void change_rcx() { m_rcx_span = -1; }
     // The effective address of operand i without segment and so many bytes below into `to` (rcx or any register that is
-    // no part of it): no flags.
+    // no part of it), as_word(): no flags.
     void effective_address(unsigned i, const x86asm::Gp& to, int below = 0);
     asmjit::Label slow();
     // The instruction's operand must be aligned so, which comes before what the MMU says. Before access().
@@ -292,6 +300,7 @@ class Emitter {
     void check_address(const Look& look, const asmjit::Label& otherwise);
     void check_page(const Look& look, const asmjit::Label& miss);
     [[nodiscard]] std::optional<x86asm::Mem> plain_address(unsigned i) const;
+    void add_segment(unsigned segment, unsigned bytes, AccessKind kind);
     template <typename Address>
     x86asm::Mem access_at(const SharedUse& use, unsigned bytes, AccessKind kind, Address to_rcx);
     x86asm::Mem use_span(const SharedUse& use, unsigned bytes);
@@ -343,6 +352,7 @@ class Emitter {
 
     Places m_places;
     std::deque<Site>& m_sites;
+    bool m_code64 = true;
     asmjit::CodeHolder* m_code = nullptr;
     GuestRegion* m_guest = nullptr;
     std::span<const std::byte> m_page;

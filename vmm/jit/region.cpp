@@ -47,7 +47,11 @@ bool may_fault(const GuestInstruction& one) {
 class Former {
   public:
     Former(std::span<const std::byte> page, unsigned entry, GuestRegion& region)
-        : m_page(page), m_entry(entry), m_region(region), m_found(region.found) {
+        : m_decoder(interp::decoder_for(region.code64 ? k_long_mode : k_flat_mode)),
+          m_page(page),
+          m_entry(entry),
+          m_region(region),
+          m_found(region.found) {
         m_found.clear();
         m_at.fill(k_nothing);
         m_leader.fill(false);
@@ -171,7 +175,7 @@ class Former {
         }
     }
 
-    const ZydisDecoder& m_decoder = interp::decoder_for(k_long_mode);
+    const ZydisDecoder& m_decoder;
     std::span<const std::byte> m_page;
     unsigned m_entry;
     GuestRegion& m_region;

@@ -19,7 +19,14 @@ namespace skep::jit {
 
 inline constexpr unsigned k_most_instructions = 128;  // of a region
 inline constexpr int k_outside = -1;
+// What is translated: 64-bit code, and 32-bit code with flat segments in protected or compatibility mode.
 inline constexpr interp::DecodeMode k_long_mode{.code64 = true, .stack64 = true, .protected_mode = true};
+inline constexpr interp::DecodeMode k_flat_mode{.code32 = true, .stack32 = true, .protected_mode = true, .flat = true};
+// Of a block with such a key.
+inline const interp::DecodeMode& mode_of(uint32_t key) {
+    constexpr uint32_t k_code64 = 1;  // as DecodeMode::key() has it
+    return (key & k_code64) != 0 ? k_long_mode : k_flat_mode;
+}
 
 struct GuestInstruction {
     uint16_t offset = 0;  // in the page
@@ -56,6 +63,7 @@ struct GuestBlock {
 };
 
 struct GuestRegion {
+    bool code64 = true;
     std::vector<GuestInstruction> instructions;  // each block's in a row
     std::vector<GuestInstruction> found;         // form_region()'s own, kept for its memory
     std::vector<GuestBlock> blocks;              // the entry first, the others by address
@@ -63,8 +71,8 @@ struct GuestRegion {
     bool wants_next_page = false;                // an instruction goes on behind the bytes that were given
 };
 
-// Decodes from `page` (a copy of the page's 4096 bytes, and some of the next one's if they are known), 64-bit code.
-// Without instructions when the first one does not lie in these bytes as a whole or is none.
+// Decodes from `page` (a copy of the page's 4096 bytes, and some of the next one's if they are known), as region.code64
+// says. Without instructions when the first one does not lie in these bytes as a whole or is none.
 void form_region(std::span<const std::byte> page, unsigned entry, GuestRegion& region);
 
 // The distance of a direct jump's target from the start of the instruction's page.

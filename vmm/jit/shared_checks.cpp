@@ -59,6 +59,7 @@ class Finder {
     }
 
   private:
+    [[nodiscard]] unsigned word() const { return m_region.code64 ? 8 : 4; }
     Value fresh() { return {.unknown = ++m_unknowns, .distance = 0}; }
 
     void forget_all() {
@@ -84,7 +85,7 @@ class Finder {
     void operand(GuestInstruction& one, const ZydisDecodedOperand& operand) {
         const bool touched = (operand.actions & (ZYDIS_OPERAND_ACTION_MASK_READ | ZYDIS_OPERAND_ACTION_MASK_WRITE)) != 0;
         if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY || operand.mem.type != ZYDIS_MEMOP_TYPE_MEM || !touched ||
-            one.decoded.address_width != 64) {
+            one.decoded.address_width != word() * 8 || (!m_region.code64 && operand.mem.segment == ZYDIS_REGISTER_CS)) {
             return;
         }
         const auto& memory = operand.mem;
@@ -122,19 +123,19 @@ class Finder {
         bool writes = false;
         switch (one.decoded.mnemonic) {
             case ZYDIS_MNEMONIC_PUSH:
-            case ZYDIS_MNEMONIC_CALL: distance = -8; writes = true; break;
+            case ZYDIS_MNEMONIC_CALL: distance = -int64_t{word()}; writes = true; break;
             case ZYDIS_MNEMONIC_POP:
             case ZYDIS_MNEMONIC_RET: break;
             case ZYDIS_MNEMONIC_LEAVE: reg = k_rbp; break;
             default: return;
         }
-        if (one.decoded.operand_width == 64) {
+        if (one.decoded.operand_width == word() * 8) {
             const Value value = m_values[reg];
             add({.base = value.unknown, .index = m_values[k_zero].unknown, .scale = 0, .segment = 0},
                 {.one = &one,
                  .use = &GuestInstruction::stack_use,
                  .from = value.distance + distance,
-                 .bytes = 8,
+                 .bytes = word(),
                  .writes = writes});
         }
     }
@@ -186,7 +187,7 @@ class Finder {
                 }
                 return std::nullopt;
             case ZYDIS_MNEMONIC_LEA:
-                if (one.decoded.address_width == 64 && source.mem.index == ZYDIS_REGISTER_NONE &&
+                if (one.decoded.address_width == word() * 8 && source.mem.index == ZYDIS_REGISTER_NONE &&
                     guest_number(source.mem.base) >= 0) {
                     value = m_values[static_cast<unsigned>(guest_number(source.mem.base))];
                     return moved(source.mem.disp.has_displacement ? source.mem.disp.value : 0);
@@ -198,22 +199,23 @@ class Finder {
 
     void follow_registers(const GuestInstruction& one) {
         switch (one.decoded.mnemonic) {
-            case ZYDIS_MNEMONIC_PUSH: move(k_rsp, -8); return;
+            case ZYDIS_MNEMONIC_PUSH: move(k_rsp, -int64_t{word()}); return;
             case ZYDIS_MNEMONIC_POP:
-                move(k_rsp, 8);
+                move(k_rsp, word());
                 if (const int number = guest_number(one.operands[0].reg.value); number >= 0) {
                     m_values[static_cast<unsigned>(number)] = fresh();
                 }
                 return;
             case ZYDIS_MNEMONIC_LEAVE:
                 m_values[k_rsp] = m_values[k_rbp];
-                move(k_rsp, 8);
+                move(k_rsp, word());
                 m_values[k_rbp] = fresh();
                 return;
             default: break;
         }
+        const ZydisRegisterClass whole = m_region.code64 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32;
         const bool full = one.decoded.operand_count_visible > 0 && one.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-                          ZydisRegisterGetClass(one.operands[0].reg.value) == ZYDIS_REGCLASS_GPR64;
+                          ZydisRegisterGetClass(one.operands[0].reg.value) == whole;
         if (const auto known = full ? known_result(one) : std::nullopt) {
             m_values[static_cast<unsigned>(guest_number(one.operands[0].reg.value))] = *known;
         } else {

@@ -99,7 +99,9 @@ JitTranslator::JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cach
     m_places.runtime = m_runtime.get();
 }
 
-uint32_t JitTranslator::threshold(const interp::DecodeMode& mode) const { return mode.code64 ? m_threshold : 0; }
+uint32_t JitTranslator::threshold(const interp::DecodeMode& mode) const {
+    return mode.code64 || mode.key() == k_flat_mode.key() ? m_threshold : 0;
+}
 
 // --- entering ------------------------------------------------------------------------------------------------------------
 ExitKind JitTranslator::enter(Region& region) {
@@ -231,7 +233,7 @@ bool JitTranslator::watch(const std::byte* host_page, uint64_t clears) {
 // The host's place of the page behind the one that rip is on; null when that is no RAM that may be executed.
 const std::byte* JitTranslator::next_page(uint64_t rip) {
     const uint64_t linear = (rip & ~k_page_mask) + k_page_size;
-    if (!x86::is_canonical(linear)) {
+    if (!x86::is_canonical(linear) || (!m_core.code64 && linear > 0xffff'ffff)) {
         return nullptr;
     }
     const interp::AccessRule rule = m_core.cpl == 3 ? interp::k_as_user : interp::k_as_supervisor;
@@ -240,7 +242,8 @@ const std::byte* JitTranslator::next_page(uint64_t rip) {
 }
 
 // Fills m_copy and forms m_guest.
-void JitTranslator::copy_code(const std::byte* host_page, unsigned offset) {
+void JitTranslator::copy_code(const std::byte* host_page, unsigned offset, uint32_t key) {
+    m_guest.code64 = mode_of(key).code64;
     std::memcpy(m_copy.data(), host_page, k_page_size);
     form_region(std::span(m_copy).first(k_page_size), offset, m_guest);
     if (!m_guest.wants_next_page) {
@@ -280,7 +283,7 @@ Region* JitTranslator::make_region(const std::byte* host, uint32_t key) {
     const std::byte* host_page = page_of(host);
     const uint64_t clears = m_core.vm->code_clears();
     const auto offset = static_cast<uint16_t>(host - host_page);
-    copy_code(host_page, offset);
+    copy_code(host_page, offset, key);
     if (m_guest.instructions.empty() || !watch(host_page, clears)) {
         return nullptr;
     }

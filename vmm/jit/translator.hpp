@@ -83,7 +83,7 @@ class JitTranslator final : public interp::Translator {
     Region* find_region(const std::byte* host, uint32_t key);
     Region* make_second_entry(const Region& of, const RegionBlock& block);
     Region* make_region(const std::byte* host, uint32_t key);
-    void copy_code(const std::byte* host_page, unsigned offset);
+    void copy_code(const std::byte* host_page, unsigned offset, uint32_t key);
     const std::byte* next_page(uint64_t rip);
     bool watch(const std::byte* host_page, uint64_t clears);
     bool emit(Region& region);
