@@ -21,6 +21,8 @@ class Boot:
     milestones: dict
     memory: int = 512
     slow: bool = False   # left out of a quick run
+    option: str = ""     # the argument that names another file than that; without `files` it is booted only then
+    silence: str = ""    # a line, beside which nobody must have to wait
 
 
 BOOTS = [
@@ -30,12 +32,16 @@ BOOTS = [
          {"isolinux": r"ISOLINUX 6", "banner": r"Linux version", "init": r"skep: Linux ", "shell": SHELL}),
     Boot("boot.installer", "Debian 12's text installer", ("di-text.iso",),
          {"isolinux": r"boot: ", "banner": r"Linux version", "language": r"Select a language|Choose the language"},
-         memory=1024, slow=True),
+         memory=1024, slow=True, option="installer_iso"),
+    Boot("boot.live", "a live Debian with systemd (--live-iso)", (),
+         {"isolinux": r"boot: ", "banner": r"Linux version", "init": r"systemd\[1\]|Run /init", "shell": r"root@\S+:\S*# "},
+         memory=1024, slow=True, option="live_iso", silence=r"Freeing initrd memory"),
 ]
 
 
-def machine_for(boot, media):
-    paths = [pathlib.Path(media, name).resolve() for name in boot.files]
+def machine_for(boot, options):
+    given = getattr(options, boot.option) if boot.option else None
+    paths = [given.resolve()] if given else [pathlib.Path(options.media, name).resolve() for name in boot.files]
     for path in paths:
         if not path.exists():
             raise Missing(f"{path.name} is missing: run tests/media/make-media")
@@ -44,12 +50,37 @@ def machine_for(boot, media):
     return Machine(memory=boot.memory, iso=paths[0])
 
 
-def boot_once(engine, machine, milestones, timeout, idle_seconds=0):
-    """{milestone: {"cpu", "wall"}}, and "idle": share of a core after the last one; what was not reached is not there."""
-    reached = {}
+class Pace:
+    """When the guest said how much: to see where it was silent, and what that cost."""
+
+    def __init__(self, guest):
+        self.guest, self.steps = guest, [(0, 0.0, 0.0)]
+
+    def look(self):
+        if len(self.guest.seen) > self.steps[-1][0]:
+            if len(self.steps) % 32 == 1:
+                self.guest.find_processes()
+            self.steps.append((len(self.guest.seen), self.guest.cpu(), self.guest.wall()))
+
+    def silence_at(self, pattern):
+        """The longer of the pauses before and behind what matches: {"cpu", "wall"}, or None when nothing does."""
+        match = re.search(pattern.encode(), self.guest.seen)
+        if not match:
+            return None
+        at = next(i for i, step in enumerate(self.steps) if step[0] > match.start())
+        pairs = zip(self.steps[at - 1:at + 1], self.steps[at:at + 2])
+        return max(({"cpu": b[1] - a[1], "wall": b[2] - a[2]} for a, b in pairs), key=lambda pause: pause["cpu"])
+
+
+def boot_once(engine, machine, boot, timeout, idle_seconds=0):
+    """{milestone: {"cpu", "wall"}}; "idle": share of a core after the last one; "silence": the pause beside a line. What was
+    not reached is not there."""
+    reached, milestones = {}, boot.milestones
     with Guest(engine, machine) as guest:
+        pace = Pace(guest)
         while len(reached) < len(milestones) and guest.wall() < timeout:
             guest.step(0.02)
+            pace.look()
             for name, pattern in milestones.items():
                 if name not in reached and re.search(pattern.encode(), guest.seen):
                     guest.find_processes()
@@ -59,6 +90,8 @@ def boot_once(engine, machine, milestones, timeout, idle_seconds=0):
         if idle_seconds and len(reached) == len(milestones):
             share = idle(guest, idle_seconds)
             reached |= {"idle": share} if share else {}
+        silence = pace.silence_at(boot.silence) if boot.silence else None
+        reached |= {"silence": silence} if silence else {}
         if not reached:
             raise Ended(f"nothing reached within {timeout} s")
     return reached
@@ -84,7 +117,7 @@ def run(chosen, options, wanted):
             names = [f"{boot.name}.{milestone}" for milestone in boot.milestones]
             if not any(wanted(name) for name in names) and not (boot is BOOTS[0] and wanted("idle")):
                 continue
-            if boot.slow and options.quick:
+            if (boot.slow and options.quick) or (not boot.files and not getattr(options, boot.option)):
                 continue
             for engine in chosen:
                 if engine.name != "native" and engine.name not in missing.get(names[-1], {}):
@@ -95,12 +128,14 @@ def run(chosen, options, wanted):
 def boot_on(engine, boot, options, found, missing):
     names = {milestone: f"{boot.name}.{milestone}" for milestone in boot.milestones}
     idle_seconds = 0
+    if boot.silence:
+        names["silence"] = f"{boot.name}.silence"
     if boot is BOOTS[0]:
         names["idle"] = "idle"
         idle_seconds = 4 if options.quick else 10
     try:
-        machine = machine_for(boot, options.media)
-        reached = boot_once(engine, machine, boot.milestones, options.boot_timeout, idle_seconds)
+        machine = machine_for(boot, options)
+        reached = boot_once(engine, machine, boot, options.boot_timeout, idle_seconds)
     except (Missing, Ended) as reason:
         reached = {}
         for name in names.values():
