@@ -133,8 +133,8 @@ Step move_step(Core& core, const Op& op, uint64_t most) {
         count = std::min(count, to.run_ahead(most, sizeof(T), Access::write));
         if (count > 1) {
             const std::byte* read = host_run(core, from, count * sizeof(T), Access::read);
-            std::byte* write = host_run(core, to, count * sizeof(T), Access::write);
-            if (read != nullptr && write != nullptr) {
+            std::byte* write = read != nullptr ? host_run(core, to, count * sizeof(T), Access::write) : nullptr;
+            if (write != nullptr) {
                 copy_forward<T>(write, read, count);
                 from.advance(count, sizeof(T));
                 to.advance(count, sizeof(T));
@@ -219,8 +219,8 @@ Step compare_step(Core& core, const Op& op, uint64_t most) {
                                                                   to.run_ahead(most, sizeof(T), Access::read))
                                                        : 0;
     const std::byte* first = count > 1 ? host_run(core, from, count * sizeof(T), Access::read) : nullptr;
-    const std::byte* second = count > 1 ? host_run(core, to, count * sizeof(T), Access::read) : nullptr;
-    if (first != nullptr && second != nullptr) {
+    const std::byte* second = first != nullptr ? host_run(core, to, count * sizeof(T), Access::read) : nullptr;
+    if (second != nullptr) {
         do {
             a = load_le<T>(first + done * sizeof(T));
             b = load_le<T>(second + done * sizeof(T));

@@ -128,5 +128,20 @@ TEST(String, sixteen_bit_addresses_wrap) {
     EXPECT_EQ(cpu.read<uint16_t>(0x30000), 0U);
 }
 
+// The source faults first, so nothing was asked of the destination's page.
+TEST(String, faulting_source_leaves_the_destination_page_untouched) {
+    constexpr uint64_t k_source = 0x20'0000, k_destination = 0x40'0000, k_entries = CpuHarness::k_tables + 0x2000;
+    for (const uint8_t opcode : {0xa4, 0xa6}) {  // MOVSB, CMPSB
+        CpuHarness cpu;
+        cpu.write_value<uint64_t>(k_entries + 8, 0);
+        cpu.state.gpr[k_rsi] = k_source;
+        cpu.state.gpr[k_rdi] = k_destination;
+        cpu.state.gpr[k_rcx] = 100;
+        EXPECT_EQ(cpu.run({0xf3, opcode}), RunExit::shutdown);
+        EXPECT_EQ(cpu.state.cr2, k_source);
+        EXPECT_EQ(cpu.read<uint64_t>(k_entries + 16) & 0x60, 0U) << "accessed, dirty";
+    }
+}
+
 }  // namespace
 }  // namespace skep::test
