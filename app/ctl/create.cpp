@@ -17,7 +17,7 @@ class CreateCommand final : public Command {
     }
 
     [[nodiscard]] Result<int> run(const Output& output) override {
-        Result<VmSpec> spec = m_options.make_spec(m_name);
+        Result<VmSpec> spec = m_options.make_spec(m_name, DisplayKind::vga);
         const Result<std::vector<uint64_t>> sizes = m_options.new_disk_sizes();
         if (!spec || !sizes) {
             return tl::unexpected<Error>(spec ? sizes.error() : spec.error());

@@ -49,6 +49,7 @@ void MachineOptions::declare(CLI::App& app) {
     app.add_option("--kernel", m_kernel, "Kernel to start directly")->type_name("FILE");
     app.add_option("--initrd", m_initrd, "Initial RAM disk for the kernel")->type_name("FILE");
     app.add_option("--append", m_append, "Kernel command line")->type_name("TEXT");
+    app.add_option("--display", m_display, "none or vga")->type_name("NAME");
     app.add_option("--module", m_modules, "Multiboot module: FILE or 'FILE arguments' (may be repeated)")
         ->type_name("TEXT")
         ->allow_extra_args(false);
@@ -96,13 +97,14 @@ Status MachineOptions::add_drives(VmSpec& spec) const {
 
 Status MachineOptions::set_fields(VmSpec& spec) const {
     const std::string firmware = m_firmware.empty() && !m_kernel.empty() ? "linux" : m_firmware;
-    const std::array<std::pair<const char*, std::string>, 7> fields{{{"memory", m_memory},
+    const std::array<std::pair<const char*, std::string>, 8> fields{{{"memory", m_memory},
                                                                      {"cpus", m_cpus},
                                                                      {"cpu.backend", m_backend},
                                                                      {"firmware", firmware},
                                                                      {"kernel", absolute(m_kernel)},
                                                                      {"initrd", absolute(m_initrd)},
-                                                                     {"append", m_append}}};
+                                                                     {"append", m_append},
+                                                                     {"display", m_display}}};
     for (const auto& [path, text] : fields) {
         if (text.empty()) {
             continue;
@@ -120,8 +122,9 @@ Status MachineOptions::set_fields(VmSpec& spec) const {
     return {};
 }
 
-Result<VmSpec> MachineOptions::make_spec(const std::string& name) const {
+Result<VmSpec> MachineOptions::make_spec(const std::string& name, DisplayKind display_for_iso) const {
     VmSpec spec;
+    spec.display = m_isos.empty() ? DisplayKind::none : display_for_iso;
     spec.id = make_uuid();
     spec.name = name;
     return add_drives(spec)

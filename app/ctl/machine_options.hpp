@@ -18,7 +18,8 @@ class MachineOptions {
     void declare(CLI::App& app);
 
     // The spec without disks that are yet to be made, checked against this host (files too). Paths are made absolute.
-    [[nodiscard]] Result<VmSpec> make_spec(const std::string& name) const;
+    // display_for_iso: what a machine gets that starts from a CD, when --display does not say.
+    [[nodiscard]] Result<VmSpec> make_spec(const std::string& name, DisplayKind display_for_iso) const;
     // Sizes given with --disk, in bytes: the caller makes these images.
     [[nodiscard]] Result<std::vector<uint64_t>> new_disk_sizes() const;
     [[nodiscard]] DiskBus disk_bus() const;
@@ -37,6 +38,7 @@ class MachineOptions {
     std::string m_kernel;
     std::string m_initrd;
     std::string m_append;
+    std::string m_display;
     std::string m_bus;
     std::vector<std::string> m_modules;
     std::vector<std::string> m_settings;

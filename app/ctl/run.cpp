@@ -190,7 +190,7 @@ class RunCommand final : public Command {
     [[nodiscard]] int usage_error_code() const override { return error_code(); }  // 2 says that the guest halted
 
     [[nodiscard]] Result<int> run(const Output& output) override {
-        Result<VmSpec> spec = m_options.make_spec("run");
+        Result<VmSpec> spec = m_options.make_spec("run", DisplayKind::none);  // its console is the terminal
         const auto program = find_worker_program();
         if (!spec || !program) {
             return tl::unexpected<Error>(spec ? program.error() : spec.error());

@@ -13,6 +13,7 @@
 #include "devices/pci/pci_bus.hpp"
 #include "devices/pci/q35_host_bridge.hpp"
 #include "devices/storage/ahci_controller.hpp"
+#include "devices/video/vga_adapter.hpp"
 #include "devices/virtio/virtio_blk.hpp"
 #include "devices/virtio/virtio_pci.hpp"
 #include "devices/virtio/virtio_rng.hpp"
@@ -24,12 +25,14 @@
 namespace skep {
 namespace {
 
-// Where things sit on PCI bus 0. Slots 1 and 2 are left to displays.
+// Where things sit on PCI bus 0.
+constexpr uint8_t k_display_slot = 1;
 constexpr uint8_t k_rng_slot = 3;
 constexpr uint8_t k_first_disk_slot = 4;
 constexpr uint8_t k_last_disk_slot = 23;
 constexpr unsigned k_ahci_ports = 6;
 constexpr uint32_t k_cd_block_size = 2048;
+constexpr uint64_t k_vram_bytes = 16 << 20;
 constexpr unsigned k_most_queues = 4;  // more bring nothing on one back end
 
 static_assert(default_pci_gsi(5, 3) == intx_gsi(5, 3) && default_pci_gsi(31, 1) == intx_gsi(31, 1),
@@ -60,6 +63,7 @@ class Builder {
     void make_board();
     Status load_rom();
     void add_bridges();
+    Status add_display();
     Status add_disks();
     Status add_ahci();
     Status add_ahci_disk(const DiskSpec& disk);
@@ -106,6 +110,7 @@ Status Builder::make_machine() {
     m_platform.low_ram_bytes = (*memory)->low_ram_bytes();
     m_platform.high_ram_bytes = (*memory)->high_ram_bytes();
     m_platform.serial_count = m_spec.serial_ports;
+    m_platform.has_vga = m_spec.display != DisplayKind::none;
     m_platform.uuid = uuid_bytes(m_spec.id);
     m_platform.name = m_spec.name;
     m_built.machine = std::make_unique<Machine>(std::move(*memory), std::move(*vm), m_inputs.on_event);
@@ -165,6 +170,27 @@ void Builder::add_bridges() {
         board->set_pirq_route(pirq, irq);
     };
     machine.add_device(std::move(lpc));
+}
+
+Status Builder::add_display() {
+    if (m_spec.display == DisplayKind::none) {
+        return {};
+    }
+    GuestMemory& memory = m_built.machine->memory();
+    auto vram = memory.add_device_memory(k_vram_bytes);
+    auto image = load_option_rom("vgabios-stdvga.bin");
+    if (!vram || !image) {
+        return tl::unexpected(vram ? image.error() : vram.error());
+    }
+    std::byte* rom = memory.add_rom(*image);
+    if (rom == nullptr) {
+        return fail(ErrorKind::no_space, "There is no memory left on this host for the display.");
+    }
+    m_built.screen = std::make_unique<Screen>();
+    const VgaConfig config{.vram = *vram, .rom = {rom, image->size()}};
+    m_built.machine->add_device(std::make_unique<VgaAdapter>(*m_context, PciAddress{k_display_slot, 0}, config,
+                                                             m_built.machine->write_log(), *m_built.screen));
+    return {};
 }
 
 Result<std::shared_ptr<BlockBackend>> Builder::open_disk(const DiskSpec& disk) {
@@ -284,6 +310,7 @@ Status Builder::add_disks() {
 
 void Builder::give_firmware_its_files() {
     FirmwareOptions options;
+    options.text = m_spec.display == DisplayKind::none ? FirmwareOptions::Text::serial : FirmwareOptions::Text::screen;
     for (const std::string& id : m_spec.effective_boot_order()) {
         if (const auto found = m_boot_devices.find(id); found != m_boot_devices.end()) {
             options.boot_order.push_back(found->second);
@@ -373,6 +400,9 @@ Result<BuiltMachine> Builder::build() {
     status = load_rom();
     if (status) {
         add_bridges();
+        status = add_display();
+    }
+    if (status) {
         status = add_disks();
     }
     if (status) {

@@ -16,6 +16,13 @@ constexpr uint32_t k_bar_io = 1;
 constexpr uint32_t k_bar_64bit = 4;
 constexpr uint32_t k_bar_prefetchable = 8;
 
+constexpr uint32_t k_rom_enable = 1;
+constexpr uint64_t k_end_of_shadows = 0x10'0000;  // below, the host bridge opens and closes RAM at will
+
+unsigned register_of(const BarSpec& spec) {
+    return spec.kind == BarKind::rom ? pci::k_expansion_rom : pci::k_bar0 + 4 * spec.index;
+}
+
 bool overlaps(unsigned offset, unsigned size, unsigned start, unsigned length) {
     return offset < start + length && start < offset + size;
 }
@@ -42,6 +49,11 @@ PciFunction::PciFunction(DeviceContext& context, std::string name, PciAddress ad
 }
 
 PciFunction::~PciFunction() {
+    for (const auto& bar : m_bars) {
+        if (bar) {
+            unmap_bar(*bar);
+        }
+    }
     if (m_context.pci != nullptr) {
         m_context.pci->detach(*this);
     }
@@ -89,6 +101,17 @@ void PciFunction::add_bar(const BarSpec& spec) {
     }
     m_bars[spec.index] = std::move(bar);
 }
+
+void PciFunction::add_expansion_rom(std::byte* memory, uint64_t size) {
+    auto bar = std::make_unique<Bar>();
+    bar->function = this;
+    bar->spec = {.index = pci::k_bar_count, .kind = BarKind::rom, .size = size, .memory = memory};
+    define32(pci::k_expansion_rom, 0, static_cast<uint32_t>(~(size - 1)) | k_rom_enable);
+    m_write_mask[pci::k_command] |= pci::k_command_memory;
+    m_bars[pci::k_bar_count] = std::move(bar);
+}
+
+void PciFunction::add_legacy_decoding() { m_write_mask[pci::k_command] |= pci::k_command_io | pci::k_command_memory; }
 
 unsigned PciFunction::add_capability(uint8_t id, std::span<const uint8_t> body, std::span<const uint8_t> write_mask,
                                      std::optional<unsigned> at) {
@@ -157,7 +180,8 @@ void PciFunction::config_write(unsigned offset, unsigned size, uint32_t value) {
 }
 
 void PciFunction::react(unsigned offset, unsigned size) {
-    if (overlaps(offset, size, pci::k_command, 2) || overlaps(offset, size, pci::k_bar0, 4 * pci::k_bar_count)) {
+    if (overlaps(offset, size, pci::k_command, 2) || overlaps(offset, size, pci::k_bar0, 4 * pci::k_bar_count) ||
+        overlaps(offset, size, pci::k_expansion_rom, 4)) {
         update_bars();
     }
     if (m_msi && overlaps(offset, size, m_msi_offset, MsiCapability::k_size)) {
@@ -175,7 +199,7 @@ void PciFunction::update_msix() {
 }
 
 std::optional<uint64_t> PciFunction::decoded_address(const Bar& bar) const {
-    const unsigned at = pci::k_bar0 + 4 * bar.spec.index;
+    const unsigned at = register_of(bar.spec);
     const uint16_t command = config16(pci::k_command);
     uint64_t address = config32(at) & ~(bar.spec.size - 1);
     uint64_t limit = 0xffff'ffff;  // the last byte of the space is never a BAR's: all ones is what sizing writes
@@ -186,6 +210,8 @@ std::optional<uint64_t> PciFunction::decoded_address(const Bar& bar) const {
     } else if (bar.spec.kind == BarKind::io) {
         limit = 0xffff;
         wanted = pci::k_command_io;
+    } else if (bar.spec.kind == BarKind::rom && (config32(at) & k_rom_enable) == 0) {
+        return std::nullopt;
     }
     const uint64_t last = address + bar.spec.size - 1;
     if ((command & wanted) == 0 || address == 0 || last < address || last >= limit) {
@@ -203,13 +229,36 @@ void PciFunction::update_bars() {
         if (address == bar->mapped) {
             continue;
         }
-        bar->claim.release();
+        unmap_bar(*bar);
         bar->mapped = address;
         if (address) {
-            IoSpace& space = bar->spec.kind == BarKind::io ? m_context.ports : m_context.mmio;
-            bar->claim = space.claim({*address, bar->spec.size, bar->spec.min_width, bar->spec.max_width, k_priority_pci_bar},
-                                     *bar, m_gate);
+            map_bar(*bar, *address);
         }
+    }
+}
+
+void PciFunction::unmap_bar(Bar& bar) {
+    bar.claim.release();
+    if (bar.in_memory_map) {
+        m_context.memory.unmap(*bar.mapped, bar.spec.size);
+        bar.in_memory_map = false;
+    }
+    bar.mapped.reset();
+}
+
+void PciFunction::map_bar(Bar& bar, uint64_t address) {
+    const BarSpec& spec = bar.spec;
+    if (spec.memory == nullptr) {
+        IoSpace& space = spec.kind == BarKind::io ? m_context.ports : m_context.mmio;
+        bar.claim = space.claim({address, spec.size, spec.min_width, spec.max_width, k_priority_pci_bar}, bar, m_gate);
+        return;
+    }
+    const std::vector<MemoryRange> present = m_context.memory.ranges();
+    bar.in_memory_map = address >= k_end_of_shadows && std::none_of(present.begin(), present.end(), [&](const MemoryRange& range) {
+        return range.start < address + spec.size && address < range.end();
+    });
+    if (bar.in_memory_map) {
+        m_context.memory.map({address, spec.size, spec.memory, spec.kind != BarKind::rom});
     }
 }
 

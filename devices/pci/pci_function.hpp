@@ -34,16 +34,19 @@ struct PciIdentity {
     IntxPin pin = IntxPin::none;
 };
 
-enum class BarKind { io, memory32, memory64 };
+enum class BarKind { io, memory32, memory64, rom };
 enum class Prefetch { no, yes };
 
 struct BarSpec {
-    unsigned index = 0;  // 0..5; a 64-bit one takes the next too
+    unsigned index = 0;  // 0..5; a 64-bit one takes the next too; the expansion ROM has 6
     BarKind kind = BarKind::memory32;
     uint64_t size = 0;   // a power of two; I/O 4..256, memory from 16
     Prefetch prefetch = Prefetch::no;
     unsigned min_width = 1;  // access widths that bar_read and bar_write take, see IoRange
     unsigned max_width = 4;
+    // Host memory of `size` bytes (GuestMemory::add_device_memory) that answers by itself: accesses cost no exit and the
+    // handlers are not asked. Where the guest puts the BAR over RAM, ROM or another such BAR, what was there stays.
+    std::byte* memory = nullptr;
 };
 
 // A device derives, declares itself in its constructor and overrides what it needs. All virtual functions below are
@@ -75,6 +78,10 @@ class PciFunction : public Device {
   protected:
     // --- declared in constructors -----------------------------------------------------------------
     void add_bar(const BarSpec& spec);
+    // The expansion ROM (PCI 3.0, 6.2.5.2): host memory of GuestMemory::add_rom. size: a power of two from 2 KiB.
+    void add_expansion_rom(std::byte* memory, uint64_t size);
+    // The function answers at fixed ports or addresses too (VGA): the command register has both enables.
+    void add_legacy_decoding();
     // Appends a capability of body.size() + 2 bytes to the chain and returns its offset in config space (of the id
     // byte). write_mask: as long as body, or shorter (the rest is read-only). at: a fixed place, else the next free.
     unsigned add_capability(uint8_t id, std::span<const uint8_t> body, std::span<const uint8_t> write_mask = {},
@@ -119,6 +126,7 @@ class PciFunction : public Device {
         PciFunction* function = nullptr;
         BarSpec spec;
         std::optional<uint64_t> mapped;
+        bool in_memory_map = false;
         IoClaim claim;
         uint64_t io_read(uint64_t offset, unsigned size) override;
         void io_write(uint64_t offset, unsigned size, uint64_t value) override;
@@ -131,6 +139,8 @@ class PciFunction : public Device {
 
     [[nodiscard]] std::optional<uint64_t> decoded_address(const Bar& bar) const;
     void update_bars();
+    void unmap_bar(Bar& bar);
+    void map_bar(Bar& bar, uint64_t address);
     void update_intx();
     void update_msix();
     void react(unsigned offset, unsigned size);
@@ -150,7 +160,7 @@ class PciFunction : public Device {
     unsigned m_next_capability = pci::k_device_specific;
     unsigned m_last_capability = 0;
 
-    std::array<std::unique_ptr<Bar>, pci::k_bar_count> m_bars;
+    std::array<std::unique_ptr<Bar>, pci::k_bar_count + 1> m_bars;  // the last: the expansion ROM
     std::optional<MsiCapability> m_msi;
     unsigned m_msi_offset = 0;
     std::optional<MsixTable> m_msix;

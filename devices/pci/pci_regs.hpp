@@ -20,6 +20,7 @@ inline constexpr unsigned k_header_type = 0x0e;
 inline constexpr unsigned k_bar0 = 0x10;
 inline constexpr unsigned k_subsystem_vendor_id = 0x2c;
 inline constexpr unsigned k_subsystem_id = 0x2e;
+inline constexpr unsigned k_expansion_rom = 0x30;
 inline constexpr unsigned k_capabilities_pointer = 0x34;
 inline constexpr unsigned k_interrupt_line = 0x3c;
 inline constexpr unsigned k_interrupt_pin = 0x3d;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "vmm/device/device.hpp"
+#include "vmm/memory/write_log.hpp"
 
 namespace skep::test {
 
@@ -40,6 +41,25 @@ class RecordingRequests final : public MachineRequests {
         requests.push_back({what, code, detail});
     }
     std::vector<Request> requests;
+};
+
+// Pages that a test says are written.
+class FakeWriteLog final : public WriteLog {
+  public:
+    void begin_write_log(std::span<std::byte> pages) override {
+        logged = pages;
+        written.assign((pages.size() / k_page_size + 63) / 64, 0);
+    }
+    void end_write_log() override { logged = {}; }
+    void collect_writes(std::span<uint64_t> to) override {
+        for (size_t word = 0; word < written.size(); ++word) {
+            to[word] |= written[word];
+            written[word] = 0;
+        }
+    }
+    void write(uint64_t offset) { written[offset / k_page_size / 64] |= uint64_t{1} << (offset / k_page_size % 64); }
+    std::span<std::byte> logged;
+    std::vector<uint64_t> written;
 };
 
 struct FakeMachine {

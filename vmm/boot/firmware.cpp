@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
+#include <filesystem>
 
 #include "vmm/boot/acpi_tables.hpp"
 #include "vmm/boot/boot_file.hpp"
@@ -22,6 +24,7 @@ constexpr const char* k_search_path[] = {
     "/usr/local/share/qemu/bios-256k.bin",
 };
 
+constexpr size_t k_largest_option_rom = 256 << 10;
 constexpr size_t k_granule = 64 << 10;
 constexpr size_t k_largest = 16 << 20;  // 0xff000000 up to 4 GiB is the chipset's firmware window
 
@@ -91,6 +94,26 @@ Result<FirmwareImage> load_firmware(const std::string& path) {
         return tl::unexpected(fine.error());
     }
     return FirmwareImage{std::move(chosen), std::move(*image)};
+}
+
+Result<std::vector<std::byte>> load_option_rom(const std::string& file_name) {
+    for (const char* bios : k_search_path) {
+        const std::string path = std::filesystem::path(bios).replace_filename(file_name).string();
+        if (access(path.c_str(), F_OK) != 0) {
+            continue;
+        }
+        Result<std::vector<std::byte>> image = read_boot_file("option ROM", path, k_largest_option_rom);
+        // PCI 3.0, 6.3.1: the image begins with 55h aah.
+        if (image && (image->size() < 3 || (*image)[0] != std::byte{0x55} || (*image)[1] != std::byte{0xaa})) {
+            return fail(ErrorKind::invalid_input, "The file '{}' is no option ROM: install the package 'seabios' again.", path);
+        }
+        if (image) {
+            image->resize(std::bit_ceil(image->size()));
+        }
+        return image;
+    }
+    return fail(ErrorKind::not_found, "No {} was found beside {} or in the other usual places: install the package 'seabios'.",
+                file_name, k_search_path[0]);
 }
 
 std::string boot_path(const BootDevice& device) {

@@ -29,6 +29,10 @@ struct FirmwareImage {
 // Where load_firmware("") would look, first hit first; for the host check.
 [[nodiscard]] std::span<const char* const> firmware_search_path();
 
+// A PCI option ROM of SeaBIOS' package, such as "vgabios-stdvga.bin", padded to a power of two as a ROM BAR wants it.
+// Looks where load_firmware("") looks.
+[[nodiscard]] Result<std::vector<std::byte>> load_option_rom(const std::string& file_name);
+
 // A device to boot from, by its place on PCI bus 0.
 struct BootDevice {
     enum class Kind { ahci, virtio_block, nvme, network };

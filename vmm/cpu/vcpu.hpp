@@ -11,6 +11,7 @@
 #include "vmm/base/result.hpp"
 #include "vmm/cpu/cpu_state.hpp"
 #include "vmm/memory/guest_memory.hpp"
+#include "vmm/memory/write_log.hpp"
 
 namespace skep {
 
@@ -92,6 +93,8 @@ class Vm {
     // `missed_ns` of the time it stood still. No vCPU runs meanwhile.
     virtual void pause_clock() = 0;
     virtual void resume_clock(uint64_t missed_ns) = 0;
+    // Which pages the guest and devices write. Outlives no Vm.
+    [[nodiscard]] virtual WriteLog& write_log() = 0;
 };
 
 class Hypervisor {

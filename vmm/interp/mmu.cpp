@@ -48,6 +48,9 @@ class Tables {
         if (range == nullptr || !range->writable) {
             return true;  // tables in ROM: the write goes nowhere
         }
+        if (std::atomic<uint8_t>* marks = m_core.memory->marks_of(range->host + (physical - range->start))) {
+            m_core.memory->log_write(*marks);
+        }
         auto old = static_cast<Entry>(expected);
         return at<Entry>(*range, physical).compare_exchange_strong(old, static_cast<Entry>(wanted));
     }
@@ -153,9 +156,10 @@ struct Backing {
     TlbEntry& entry = core.tlb_sets[rule][index];
     make_room(core.tlb_sets[rule], core.tlb_use[rule], index, page);
     const std::atomic<uint8_t>* marks = core.memory->marks_of(backing.page);
-    const bool has_code = marks != nullptr && (marks->load(std::memory_order_seq_cst) & k_page_has_code) != 0;
+    const unsigned marked = marks != nullptr ? marks->load(std::memory_order_seq_cst) : 0U;
+    const bool is_told = (marked & k_page_has_code) != 0 || (marked & (k_page_logged | k_page_dirty)) == k_page_logged;
     entry.read_tag = found.readable ? page : empty_tag(index);
-    entry.write_tag = found.writable && backing.writable && !has_code ? page : empty_tag(index);
+    entry.write_tag = found.writable && backing.writable && !is_told ? page : empty_tag(index);
     entry.host_page = backing.page;
     entry.addend = reinterpret_cast<uintptr_t>(backing.page) - page;
     note_use(core.tlb_use[rule], index, found.global, found.page_shift > 12);
@@ -196,6 +200,11 @@ void fill_code(Core& core, uint64_t linear, const Mapping& found, std::byte* hos
         return {.kind = Resolved::Kind::machine, .physical = found.physical};
     }
     std::byte* host_page = range->host + (page - range->start);
+    if (access == Access::write) {
+        if (std::atomic<uint8_t>* marks = core.memory->marks_of(host_page)) {
+            core.memory->log_write(*marks);
+        }
+    }
     if (access == Access::execute) {
         fill_code(core, linear, found, host_page, rule);
     } else {

@@ -55,6 +55,8 @@ void flush_tlb_pcid(Core& core, uint16_t pcid);
 void flush_tlb_non_global(Core& core);
 // The write tag of every entry that maps this host page: called when the page gets its k_page_has_code mark.
 void protect_tlb_page(Core& core, const std::byte* host_page);
+// The same for all pages in [host_page, host_page + size): whoever collects their writes wants to be told again.
+void protect_tlb_range(Core& core, const std::byte* host_page, uint64_t size);
 
 // The rule that ordinary data accesses of the current mode obey, and that of code running at `cpl`.
 [[nodiscard]] AccessRule data_rule(const Core& core);

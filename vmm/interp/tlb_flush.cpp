@@ -160,11 +160,13 @@ void flush_tlb_non_global(Core& core) {
     finish(core);
 }
 
-void protect_tlb_page(Core& core, const std::byte* host_page) {
+void protect_tlb_page(Core& core, const std::byte* host_page) { protect_tlb_range(core, host_page, k_page_size); }
+
+void protect_tlb_range(Core& core, const std::byte* host_page, uint64_t size) {
     for (unsigned rule = 0; rule < k_access_rules; ++rule) {
         for (unsigned word = 0; word < core.tlb_use[rule].used.size(); ++word) {
             for_each_bit(word, core.tlb_use[rule].used[word], [&](unsigned index) {
-                if (core.tlb_sets[rule][index].host_page == host_page) {
+                if (static_cast<uint64_t>(core.tlb_sets[rule][index].host_page - host_page) < size) {
                     core.tlb_sets[rule][index].write_tag = empty_tag(index);
                 }
             });

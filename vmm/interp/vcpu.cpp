@@ -46,11 +46,11 @@ void InterpVcpu::kick(KickReason reason) {
 
 void InterpVcpu::inject_nmi() { m_core->nmi_pending = true; }
 
-uint64_t InterpVcpu::ask_to_protect(const std::byte* host_page) {
+uint64_t InterpVcpu::ask_to_protect(const std::byte* host_page, uint64_t size) {
     uint64_t ticket = 0;
     {
         const std::lock_guard lock(m_letters_mutex);
-        m_letters.push_back({Wish::protect, host_page});
+        m_letters.push_back({Wish::protect, host_page, size});
         ticket = m_asked.fetch_add(1) + 1;
     }
     request(k_request_code);
@@ -62,7 +62,7 @@ bool InterpVcpu::has_answered(uint64_t ticket) const { return m_answered.load() 
 void InterpVcpu::ask_to_drop(const std::byte* host_page) {
     {
         const std::lock_guard lock(m_letters_mutex);
-        m_letters.push_back({Wish::drop, host_page});
+        m_letters.push_back({Wish::drop, host_page, k_page_size});
         m_asked.fetch_add(1);
     }
     request(k_request_code);
@@ -80,13 +80,13 @@ void InterpVcpu::answer() {
         if (letter.wish == Wish::drop) {
             drop_page(letter.host_page);
         } else {
-            protect_page(letter.host_page);
+            protect_page(letter.host_page, letter.size);
         }
     }
     m_answered.store(asked);
 }
 
-void InterpVcpu::protect_page(const std::byte* host_page) { protect_tlb_page(*m_core, host_page); }
+void InterpVcpu::protect_page(const std::byte* host_page, uint64_t size) { protect_tlb_range(*m_core, host_page, size); }
 void InterpVcpu::drop_page(const std::byte* host_page) {
     m_blocks.drop_page(host_page);
     if (m_translator) {

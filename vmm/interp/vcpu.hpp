@@ -49,13 +49,13 @@ class InterpVcpu final : public Vcpu {
     void request(uint32_t bits) { m_core->requests.fetch_or(bits); }
     // Asks this vCPU to give up its write tags of a page; the ticket is answered when that is done, at once for a vCPU
     // that is not running (it looks before it runs).
-    uint64_t ask_to_protect(const std::byte* host_page);
+    uint64_t ask_to_protect(const std::byte* host_page, uint64_t size = k_page_size);
     [[nodiscard]] bool has_answered(uint64_t ticket) const;
     // The page's decoded code is out of date.
     void ask_to_drop(const std::byte* host_page);
 
     // --- own thread ----------------------------------------------------------------------------------------------------
-    void protect_page(const std::byte* host_page);
+    void protect_page(const std::byte* host_page, uint64_t size = k_page_size);
     void drop_page(const std::byte* host_page);
     // Does what others asked for.
     void answer();
@@ -68,6 +68,7 @@ class InterpVcpu final : public Vcpu {
     struct Letter {
         Wish wish;
         const std::byte* host_page;
+        uint64_t size;
     };
     // An instruction across two pages (or beyond a segment limit): decoded from these very bytes.
     struct Straddler {

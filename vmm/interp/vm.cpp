@@ -119,7 +119,8 @@ InterpVm::InterpVm(GuestMemory& memory, const CpuConfig& config, TranslatorFacto
       m_make_translator(std::move(make_translator)),
       m_tsc(config.tsc_hz, host_tsc_hz()),
       m_ram(memory.ram().data()),
-      m_lines(std::make_unique<std::atomic<uint64_t>[]>(memory.ram_bytes() / k_page_size)) {
+      m_lines(std::make_unique<std::atomic<uint64_t>[]>(memory.marked_bytes() / k_page_size)),
+      m_write_log(*this) {
     m_memory.add_listener(*this);
     m_memory.set_code_write_observer(
         [this](const std::byte* host_page) { code_written(nullptr, host_page, k_page_size); });

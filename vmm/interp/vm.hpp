@@ -7,6 +7,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "vmm/cpu/vcpu.hpp"
@@ -16,6 +18,7 @@ namespace skep::interp {
 
 class Core;
 class InterpVcpu;
+class InterpVm;
 
 class InterpHypervisor final : public Hypervisor {
   public:
@@ -64,6 +67,27 @@ class Witness {
     virtual uint64_t host_number(const Core& core, HostNumber kind, uint64_t value) = 0;
 };
 
+// A vCPU has a write tag only for pages that are marked dirty already; to collect is to clear the marks and to ask for the
+// tags back. Until every vCPU has answered, writes may go unnoticed: such pages are reported again.
+class InterpWriteLog final : public WriteLog {
+  public:
+    explicit InterpWriteLog(InterpVm& vm) : m_vm(vm) {}
+    void begin_write_log(std::span<std::byte> pages) override;
+    void end_write_log() override;
+    void collect_writes(std::span<uint64_t> written) override;
+
+  private:
+    void protect();
+    [[nodiscard]] bool is_protected() const;
+
+    InterpVm& m_vm;
+    std::mutex m_mutex;  // before the VM's
+    std::span<std::byte> m_pages;  // empty: off
+    std::vector<std::pair<const InterpVcpu*, uint64_t>> m_tickets;  // of those asked for their write tags
+    std::vector<uint64_t> m_doubtful;  // reported last time while a vCPU may still have had a write tag for them
+    bool m_any_doubtful = false;
+};
+
 class InterpVm final : public Vm, private MemoryMapListener {
   public:
     InterpVm(GuestMemory& memory, const CpuConfig& config, TranslatorFactory make_translator = {});
@@ -77,6 +101,7 @@ class InterpVm final : public Vm, private MemoryMapListener {
     [[nodiscard]] uint64_t tsc_now() const override { return m_tsc.now(); }
     void pause_clock() override { m_tsc.pause(); }
     void resume_clock(uint64_t missed_ns) override;
+    [[nodiscard]] WriteLog& write_log() override { return m_write_log; }
 
     [[nodiscard]] const GuestTsc& tsc() const { return m_tsc; }
 
@@ -104,6 +129,14 @@ class InterpVm final : public Vm, private MemoryMapListener {
     // page's blocks, and the page is an ordinary one again. `by`: whose thread it is, null for a device's.
     void code_written(InterpVcpu* by, const std::byte* host, unsigned size);
     void forget(InterpVcpu& vcpu);
+    // Calls what(vcpu) for every vCPU there is; none goes away meanwhile.
+    template <typename Function>
+    void for_each_vcpu(Function what) const {
+        const std::lock_guard lock(m_mutex);
+        for (InterpVcpu* vcpu : m_vcpus) {
+            what(*vcpu);
+        }
+    }
 
   private:
     void memory_map_changed() override;
@@ -120,6 +153,7 @@ class InterpVm final : public Vm, private MemoryMapListener {
     mutable std::mutex m_mutex;                         // the list, and every change of m_lines
     std::vector<InterpVcpu*> m_vcpus;
     std::atomic<uint64_t> m_code_clears{0};
+    InterpWriteLog m_write_log;
 };
 
 // What RDTSC shows before IA32_TSC_ADJUST.

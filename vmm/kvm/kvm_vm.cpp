@@ -144,6 +144,10 @@ Status KvmVm::set_slot(uint32_t slot, const MemoryRange& range) {
     kvm_userspace_memory_region region{};
     region.slot = slot;
     region.flags = range.writable || range.size == 0 ? 0 : KVM_MEM_READONLY;
+    if (range.size != 0 && is_logged(range)) {
+        region.flags |= KVM_MEM_LOG_DIRTY_PAGES;
+        m_log_is_new = true;
+    }
     region.guest_phys_addr = range.start;
     region.memory_size = range.size;
     region.userspace_addr = reinterpret_cast<uint64_t>(range.host);

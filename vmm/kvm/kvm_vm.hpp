@@ -13,7 +13,7 @@
 
 namespace skep::kvm {
 
-class KvmVm final : public Vm, private MemoryMapListener {
+class KvmVm final : public Vm, private MemoryMapListener, private WriteLog {
   public:
     KvmVm(int device, Fd vm, GuestMemory& memory, const CpuConfig& config);
     ~KvmVm() override;
@@ -25,9 +25,17 @@ class KvmVm final : public Vm, private MemoryMapListener {
     [[nodiscard]] uint64_t tsc_now() const override;
     void pause_clock() override {}  // the hardware's TSC runs on, and kvmclock with it
     void resume_clock(uint64_t missed_ns) override;
+    [[nodiscard]] WriteLog& write_log() override { return *this; }
 
   private:
     void memory_map_changed() override;
+    // WriteLog: KVM's dirty log of the slots that hold the pages, and the page marks for what devices write.
+    void begin_write_log(std::span<std::byte> pages) override;
+    void end_write_log() override;
+    void collect_writes(std::span<uint64_t> written) override;
+    void set_log(std::span<std::byte> pages);
+    [[nodiscard]] bool is_logged(const MemoryRange& range) const;
+    void collect_slot(uint32_t slot, std::span<uint64_t> written) const;
     Status update_slots();
     Status set_slot(uint32_t slot, const MemoryRange& range);
     [[nodiscard]] std::vector<kvm_cpuid_entry2> cpuid_for(unsigned index) const;
@@ -44,6 +52,8 @@ class KvmVm final : public Vm, private MemoryMapListener {
     std::vector<Fd> m_vcpus;  // duplicates, for calls between runs
     std::mutex m_mutex;
     std::vector<MemoryRange> m_slots;  // index = slot number; size 0 = free
+    std::span<std::byte> m_log;        // empty: off
+    bool m_log_is_new = false;         // some slot's log began only now: all pages count as written
 };
 
 }  // namespace skep::kvm

@@ -50,6 +50,7 @@ class Machine final : private MachineRequests, private ProcessorSignals, private
     [[nodiscard]] HostClock& clock() { return m_clock; }
     [[nodiscard]] MachineRequests& requests() { return *this; }
     [[nodiscard]] ProcessorSignals& processors() { return *this; }
+    [[nodiscard]] WriteLog& write_log() { return m_vm->write_log(); }
 
     // --- composition, before start() ---
     // Devices are reset, started and saved in the order they are added, paused in reverse.

@@ -12,28 +12,43 @@
 
 namespace skep {
 
+namespace {
+
+// A sealed memfd: a file that somebody else could shrink would be a SIGBUS.
+Result<Fd> make_memory_file(const char* name, uint64_t size) {
+    Fd file(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!file) {
+        return fail_errno(errno, "Creating the guest's memory");
+    }
+    if (ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
+        return fail_errno(errno, fmt::format("Reserving {} MiB for the guest", size >> 20));
+    }
+    fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    return file;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<GuestMemory>> GuestMemory::create(uint64_t ram_bytes) {
     if (ram_bytes == 0 || ram_bytes % k_page_size != 0) {
         return fail(ErrorKind::invalid_input, "Memory of {} bytes: give a multiple of 4 KiB.", ram_bytes);
     }
     std::unique_ptr<GuestMemory> memory(new GuestMemory);
-    memory->m_fd = Fd(memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    if (!memory->m_fd) {
-        return fail_errno(errno, "Creating the guest's memory");
+    auto file = make_memory_file("guest-ram", ram_bytes);
+    if (!file) {
+        return tl::unexpected(file.error());
     }
-    if (ftruncate(memory->m_fd.get(), static_cast<off_t>(ram_bytes)) != 0) {
-        return fail_errno(errno, fmt::format("Reserving {} MiB for the guest", ram_bytes >> 20));
-    }
-    // A shrunk file would be a SIGBUS that somebody else can cause.
-    fcntl(memory->m_fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    memory->m_fd = std::move(*file);
 
-    const uint64_t reserved = ram_bytes + 2 * k_page_size;
+    const uint64_t reserved = ram_bytes + k_device_memory_limit + 3 * k_page_size;
     void* area = mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (area == MAP_FAILED) {
         return fail_errno(errno, fmt::format("Reserving {} MiB of address space for the guest", ram_bytes >> 20));
     }
     memory->m_reservation = static_cast<std::byte*>(area);
+    memory->m_reserved_bytes = reserved;
     memory->m_ram_bytes = ram_bytes;
+    memory->m_marked_bytes = ram_bytes + k_page_size + k_device_memory_limit;
     void* ram = mmap(memory->m_reservation + k_page_size, ram_bytes, PROT_READ | PROT_WRITE,
                      MAP_SHARED | MAP_FIXED | MAP_NORESERVE, memory->m_fd.get(), 0);
     if (ram == MAP_FAILED) {
@@ -41,7 +56,7 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(uint64_t ram_bytes) {
     }
     memory->m_ram = static_cast<std::byte*>(ram);
     madvise(ram, ram_bytes, MADV_DONTDUMP);
-    memory->m_marks = std::make_unique<std::atomic<uint8_t>[]>(ram_bytes / k_page_size);
+    memory->m_marks = std::make_unique<std::atomic<uint8_t>[]>(memory->m_marked_bytes / k_page_size);
 
     memory->m_ranges.push_back({0, memory->low_ram_bytes(), memory->m_ram, true});
     if (memory->high_ram_bytes() != 0) {
@@ -53,7 +68,7 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(uint64_t ram_bytes) {
 
 GuestMemory::~GuestMemory() {
     if (m_reservation != nullptr) {
-        munmap(m_reservation, m_ram_bytes + 2 * k_page_size);
+        munmap(m_reservation, m_reserved_bytes);
     }
     for (const auto& [start, size] : m_roms) {
         munmap(start, size);
@@ -72,6 +87,25 @@ std::byte* GuestMemory::add_rom(std::span<const std::byte> content) {
     std::memcpy(area, content.data(), content.size());
     m_roms.emplace_back(static_cast<std::byte*>(area), size);
     return static_cast<std::byte*>(area);
+}
+
+Result<std::span<std::byte>> GuestMemory::add_device_memory(uint64_t size) {
+    if (size == 0 || size % k_page_size != 0 || size > k_device_memory_limit - m_device_memory_used) {
+        return fail(ErrorKind::invalid_input, "Device memory of {} bytes: give a multiple of 4 KiB, {} MiB in all.", size,
+                    k_device_memory_limit >> 20);
+    }
+    const auto file = make_memory_file("guest-device-memory", size);
+    if (!file) {
+        return tl::unexpected(file.error());
+    }
+    std::byte* place = m_ram + m_ram_bytes + k_page_size + m_device_memory_used;
+    void* mapped = mmap(place, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file->get(), 0);
+    if (mapped == MAP_FAILED) {
+        return fail_errno(errno, fmt::format("Mapping {} MiB of device memory for the guest", size >> 20));
+    }
+    madvise(mapped, size, MADV_DONTDUMP);
+    m_device_memory_used += size;
+    return std::span(place, size);
 }
 
 namespace {
@@ -234,16 +268,47 @@ void GuestMemory::set_code_write_observer(CodeWriteObserver observer) {
     m_code_observer = std::move(observer);
 }
 
+void GuestMemory::mark_logged(std::span<const std::byte> pages) {
+    for (uint64_t at = 0; at < pages.size(); at += k_page_size) {
+        std::atomic<uint8_t>& marks = *marks_of(&pages[at]);
+        marks.fetch_and(static_cast<uint8_t>(~k_page_dirty));
+        marks.fetch_or(k_page_logged);
+    }
+}
+
+void GuestMemory::clear_logged(std::span<const std::byte> pages) {
+    for (uint64_t at = 0; at < pages.size(); at += k_page_size) {
+        marks_of(&pages[at])->fetch_and(static_cast<uint8_t>(~(k_page_logged | k_page_dirty)));
+    }
+}
+
+bool GuestMemory::take_dirty(std::span<const std::byte> pages, std::span<uint64_t> written) {
+    if (!m_any_dirty.exchange(false)) {
+        return false;
+    }
+    bool any = false;
+    for (uint64_t page = 0; page < pages.size() / k_page_size; ++page) {
+        std::atomic<uint8_t>& marks = *marks_of(&pages[page * k_page_size]);
+        if ((marks.load() & k_page_dirty) != 0) {
+            marks.fetch_and(static_cast<uint8_t>(~k_page_dirty));
+            written[page / 64] |= bit(page % 64);
+            any = true;
+        }
+    }
+    return any;
+}
+
 void GuestMemory::told_written(std::byte* host, uint64_t size) {
     if (size == 0) {
         return;
     }
     const auto offset = static_cast<uint64_t>(host - m_ram);
-    if (offset >= m_ram_bytes) {
+    if (offset >= m_marked_bytes) {
         return;
     }
     const uint64_t last = (offset + size - 1) / k_page_size;
     for (uint64_t page = offset / k_page_size; page <= last; ++page) {
+        log_write(m_marks[page]);
         if ((m_marks[page].load(std::memory_order_seq_cst) & k_page_has_code) != 0) {
             CodeWriteObserver observer;
             {

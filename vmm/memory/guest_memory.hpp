@@ -43,10 +43,11 @@ class MemoryMapListener {
     virtual void memory_map_changed() = 0;
 };
 
-// Per-page marks of RAM, indexed by page number inside RAM (RAM offset / 4096).
+// Per-page marks of RAM and device memory, indexed by page number from the start of RAM.
 enum PageMark : uint8_t {
     k_page_has_code = 1,  // a software CPU holds decoded code of this page: writes must be told
-    k_page_dirty = 2,     // written since the mark was last cleared (only kept while dirty logging is on)
+    k_page_dirty = 2,     // written since the mark was last cleared (only kept for pages with the next mark)
+    k_page_logged = 4,    // somebody wants to know of writes
 };
 
 class GuestMemory {
@@ -54,6 +55,7 @@ class GuestMemory {
     // RAM below this address first, the rest from 4 GiB up (Q35: the ECAM window starts at 0xb0000000).
     static constexpr GuestAddress k_low_ram_limit = 0x8000'0000;
     static constexpr GuestAddress k_high_ram_start = 0x1'0000'0000;
+    static constexpr uint64_t k_device_memory_limit = 64 << 20;
 
     // ram_bytes: a multiple of 4096. Fails with no_space and a sentence when the host cannot give so much.
     static Result<std::unique_ptr<GuestMemory>> create(uint64_t ram_bytes);
@@ -69,6 +71,9 @@ class GuestMemory {
     // --- the map -------------------------------------------------------------------------------
     // Adds host memory that lives as long as this object (a ROM image). Page-aligned, zero padded.
     std::byte* add_rom(std::span<const std::byte> content);
+    // Adds zeroed memory that devices and the guest share (a frame buffer), in a sealed memfd of its own, with page marks
+    // as RAM has. size: a multiple of 4096; all such memory together up to k_device_memory_limit.
+    Result<std::span<std::byte>> add_device_memory(uint64_t size);
     // Puts a range into the flat map over whatever was there / takes addresses out of it (they become MMIO).
     void map(const MemoryRange& range);
     void unmap(GuestAddress start, uint64_t size);
@@ -105,11 +110,25 @@ class GuestMemory {
     void mark_host_written(std::byte* host, uint64_t size) { told_written(host, size); }
 
     // --- page marks -----------------------------------------------------------------------------
-    // Marks of the RAM page under a host pointer, or null if it does not point into RAM (then it is ROM).
+    // Marks of the page under a host pointer into RAM or device memory, or null if it points elsewhere (then it is ROM).
     [[nodiscard]] std::atomic<uint8_t>* marks_of(const std::byte* host) const {
         const auto offset = static_cast<uint64_t>(host - m_ram);
-        return offset < m_ram_bytes ? &m_marks[offset / k_page_size] : nullptr;
+        return offset < m_marked_bytes ? &m_marks[offset / k_page_size] : nullptr;
     }
+    // How many bytes from ram() on have marks: RAM, a guard page and the room for device memory.
+    [[nodiscard]] uint64_t marked_bytes() const { return m_marked_bytes; }
+    // This page is written now, or was just: for whoever writes other than by GuestMemory::write().
+    void log_write(std::atomic<uint8_t>& marks) {
+        if ((marks.load(std::memory_order_seq_cst) & (k_page_logged | k_page_dirty)) == k_page_logged) [[unlikely]] {
+            marks.fetch_or(k_page_dirty);
+            m_any_dirty.store(true);
+        }
+    }
+    // The marks as back ends use them for their WriteLog (write_log.hpp). pages: whole pages that have marks.
+    void mark_logged(std::span<const std::byte> pages);
+    void clear_logged(std::span<const std::byte> pages);
+    // Sets a bit for each page that is marked dirty and clears the mark; false when there was none.
+    bool take_dirty(std::span<const std::byte> pages, std::span<uint64_t> written);
     // Called after a device wrote into pages marked k_page_has_code; `host` is the start of one such page.
     using CodeWriteObserver = std::function<void(const std::byte* host_page)>;
     void set_code_write_observer(CodeWriteObserver observer);
@@ -120,10 +139,14 @@ class GuestMemory {
     void notify();
 
     Fd m_fd;
-    std::byte* m_reservation = nullptr;  // RAM with an inaccessible guard page on both sides
+    std::byte* m_reservation = nullptr;  // RAM and device memory with inaccessible guard pages around each
+    uint64_t m_reserved_bytes = 0;
     std::byte* m_ram = nullptr;
     uint64_t m_ram_bytes = 0;
+    uint64_t m_marked_bytes = 0;
+    uint64_t m_device_memory_used = 0;
     std::unique_ptr<std::atomic<uint8_t>[]> m_marks;
+    std::atomic<bool> m_any_dirty{false};  // set after a dirty mark, so that looking for none is cheap
     std::vector<std::pair<std::byte*, size_t>> m_roms;
 
     mutable std::shared_mutex m_mutex;

@@ -10,6 +10,7 @@ namespace {
 constexpr std::array<std::string_view, 4> k_cpu_backends{"auto", "kvm", "interp", "jit"};
 constexpr std::array<std::string_view, 3> k_firmwares{"bios", "linux", "multiboot"};
 constexpr std::array<std::string_view, 2> k_disk_buses{"ahci", "virtio"};
+constexpr std::array<std::string_view, 2> k_displays{"none", "vga"};
 constexpr std::array<std::string_view, 2> k_on_reboot{"restart", "exit"};
 
 constexpr uint64_t k_longest_path = 4096;  // PATH_MAX
@@ -65,6 +66,9 @@ const std::array k_machine_fields{
     Field<VmSpec>{{"serial.ports", "Serial ports", "Number of serial ports (COM1 to COM4).", FieldType::integer,
                    Apply::next_start, "1", "", 0, 4, {}},
                   &VmSpec::serial_ports},
+    Field<VmSpec>{{"display", "Display", "none leaves only the serial ports; vga works in every system.",
+                   FieldType::choice, Apply::next_start, "none", "", 0, 0, k_displays},
+                  choice<&VmSpec::display, VmSpec, DisplayKind>()},
     Field<VmSpec>{{"rng", "Entropy device", "Gives the guest random numbers of the host.", FieldType::boolean,
                    Apply::next_start, "true", "", 0, 0, {}},
                   &VmSpec::rng},
@@ -125,6 +129,7 @@ std::span<const Field<ModuleSpec>> module_fields() { return k_module_fields; }
 std::string_view to_text(CpuBackend value) { return k_cpu_backends.at(static_cast<size_t>(value)); }
 std::string_view to_text(Firmware value) { return k_firmwares.at(static_cast<size_t>(value)); }
 std::string_view to_text(DiskBus value) { return k_disk_buses.at(static_cast<size_t>(value)); }
+std::string_view to_text(DisplayKind value) { return k_displays.at(static_cast<size_t>(value)); }
 std::string_view to_text(OnReboot value) { return k_on_reboot.at(static_cast<size_t>(value)); }
 
 }  // namespace skep

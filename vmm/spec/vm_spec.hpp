@@ -16,6 +16,7 @@ inline constexpr uint32_t k_spec_format = 1;
 enum class CpuBackend { automatic, kvm, interp, jit };   // "auto", "kvm", "interp", "jit"
 enum class Firmware { bios, linux_kernel, multiboot };   // "bios", "linux", "multiboot"
 enum class DiskBus { ahci, virtio };
+enum class DisplayKind { none, vga };
 enum class OnReboot { restart, exit };
 
 // Keys of a mapping that this version does not know, each with its value as YAML text: kept when the
@@ -66,6 +67,7 @@ struct VmSpec {
     std::vector<DiskSpec> disks;
     std::vector<CdSpec> cds;
     uint32_t serial_ports = 1;               // 16550s at 0x3f8, 0x2f8, 0x3e8, 0x2e8
+    DisplayKind display = DisplayKind::none; // files without the key are of machines that have only serial ports
     bool rng = true;                         // virtio entropy device
     bool debug_exit = false;                 // isa-debug-exit at port 0xf4
     bool debug_console = false;              // bytes written to port 0xe9 (and firmware's 0x402) go to the log

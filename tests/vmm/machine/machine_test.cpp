@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A machine's clocks over a pause.
+#include "tests/support/fake_machine.hpp"
 #include "vmm/machine/machine.hpp"
 
 #include <gtest/gtest.h>
@@ -18,7 +19,9 @@ class ClockVm final : public Vm {
     [[nodiscard]] uint64_t tsc_now() const override { return 0; }
     void pause_clock() override { ++pauses; }
     void resume_clock(uint64_t missed_ns) override { missed.push_back(missed_ns); }
+    [[nodiscard]] WriteLog& write_log() override { return log; }
 
+    test::FakeWriteLog log;
     unsigned pauses = 0;
     std::vector<uint64_t> missed;
 };

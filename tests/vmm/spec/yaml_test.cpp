@@ -27,6 +27,7 @@ VmSpec full_spec() {
     spec.disks = {{"disk0", "disks/disk0.img", DiskBus::ahci, true, "S/N 1", {}}, {"disk1", "/y: z.img", DiskBus::virtio, false, "", {}}};
     spec.cds = {{"cd0", "/home/me/debian 12.iso", {}}, {"cd1", "", {}}};
     spec.serial_ports = 3;
+    spec.display = DisplayKind::vga;
     spec.rng = false;
     spec.debug_exit = true;
     spec.debug_console = true;
@@ -69,7 +70,7 @@ TEST(SpecYaml, printed_file_is_stable_and_short) {
 TEST(SpecYaml, unknown_keys_survive_a_rewrite) {
     const std::string text =
         "name: a\n"
-        "display: {width: 1024, modes: [a, 'b: c', \"1\", 2, null, -1.5, true]}\n"
+        "future: {width: 1024, modes: [a, 'b: c', \"1\", 2, null, -1.5, true]}\n"
         "cpu:\n  model: \"host\"\n  backend: kvm\n"
         "disks:\n  - id: d\n    file: x\n    cache: {mode: none}\n"
         "network:\n  - mac: '52:54:00:00:00:01'\n    text: |\n      two\n      lines\n";

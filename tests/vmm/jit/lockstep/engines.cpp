@@ -96,6 +96,7 @@ class ChoppyVm final : public Vm {
     [[nodiscard]] uint64_t tsc_now() const override { return m_inner->tsc_now(); }
     void pause_clock() override { m_inner->pause_clock(); }
     void resume_clock(uint64_t missed_ns) override { m_inner->resume_clock(missed_ns); }
+    [[nodiscard]] WriteLog& write_log() override { return m_inner->write_log(); }
 
   private:
     std::unique_ptr<Vm> m_inner;
