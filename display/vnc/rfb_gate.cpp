@@ -23,6 +23,7 @@ constexpr size_t k_cut_text_header = 8;
 constexpr size_t k_most_screens = 16;
 constexpr std::array<int32_t, 3> k_picture_encodings{0 /* Raw */, 5 /* Hextile */, 16 /* ZRLE */};
 constexpr int32_t k_extended_key_encoding = -258;
+constexpr int32_t k_pointer_motion_encoding = -257;
 
 using Verdict = GatedMessage::Verdict;
 
@@ -95,6 +96,7 @@ OfferedEncodings parse_encodings(std::span<const uint8_t> message) {
             preferred = encoding;
         }
         offered.extended_key |= encoding == k_extended_key_encoding;
+        offered.pointer_motion |= encoding == k_pointer_motion_encoding;
     }
     offered.preferred = preferred.value_or(0);
     return offered;

@@ -44,6 +44,7 @@ struct ExtendedKey {
 struct OfferedEncodings {
     int32_t preferred = 0;  // Raw when the viewer names none that is offered
     bool extended_key = false;
+    bool pointer_motion = false;  // QEMU's: the viewer can send ways instead of places
 };
 [[nodiscard]] OfferedEncodings parse_encodings(std::span<const uint8_t> message);
 

@@ -29,6 +29,7 @@ constexpr milliseconds k_slowest{50};
 constexpr milliseconds k_patience{10'000};
 constexpr milliseconds k_look_again{5};  // for the rest of a message: poll() cannot wait for more than some bytes
 constexpr ScreenSize k_no_picture_size{640, 480};
+constexpr int32_t k_not_moved = 0x7fff;  // what a viewer that sends ways adds to them
 
 ScreenSize first_size(const Screen::Update& update) {
     return update.surface != nullptr ? update.surface->size() : k_no_picture_size;
@@ -97,7 +98,6 @@ void RfbViewer::set_callbacks() {
     m_rfb_screen->ptrAddEvent = [](int mask, int x, int y, rfbClientRec* client) {
         viewer_of(client).on_pointer(static_cast<uint32_t>(mask), static_cast<uint32_t>(std::max(x, 0)),
                                      static_cast<uint32_t>(std::max(y, 0)));
-        rfbDefaultPtrAddEvent(mask, x, y, client);
     };
     m_rfb_screen->setDesktopSizeHook = [](int width, int height, int, rfbExtDesktopScreen*, rfbClientRec* client) {
         return viewer_of(client).on_desktop_size(width, height);
@@ -246,6 +246,7 @@ void RfbViewer::give_library(std::span<const uint8_t> message) {
         m_client->useCopyRect = FALSE;
         m_acknowledge = offered.extended_key && !m_extended_keys;
         m_extended_keys = offered.extended_key;
+        m_pointer_motion = offered.pointer_motion;
     }
 }
 
@@ -282,8 +283,13 @@ void RfbViewer::on_pointer(uint32_t mask, uint32_t x, uint32_t y) {
     for (size_t bit = 0; bit < k_buttons.size(); ++bit) {
         buttons |= (mask >> bit & 1) != 0 ? k_buttons[bit] : 0;
     }
-    const ScreenSize size = m_picture.size();
-    m_input.move_to(x, y, size.width, size.height, buttons);
+    if (m_told_absolute == false) {
+        m_input.move_by(static_cast<int32_t>(x) - k_not_moved, static_cast<int32_t>(y) - k_not_moved, buttons);
+    } else {
+        const ScreenSize size = m_picture.size();
+        m_input.move_to(x, y, size.width, size.height, buttons);
+        rfbDefaultPtrAddEvent(static_cast<int>(mask), static_cast<int>(x), static_cast<int>(y), m_client);
+    }
     for (const Notch& notch : k_notches) {
         if ((mask & ~m_pointer_mask & notch.bit) != 0) {
             m_input.wheel(notch.vertical, notch.horizontal);
@@ -336,15 +342,29 @@ void RfbViewer::send_frame() {
     const auto now = std::chrono::steady_clock::now();
     m_pace = bring_up_to_date() ? k_fastest : std::min(std::max(m_pace, k_fastest) * 5 / 4, k_slowest);
     m_next_frame = now + m_pace;
+    tell_pointer_kind();
     rfbUpdateClient(m_client);  // waits for a slow reader; nothing is locked
 }
 
-// The library cannot add a rectangle of a foreign encoding to its updates: an update that holds nothing else tells the
-// viewer that its extended keys are understood.
+// The library cannot add a rectangle of a foreign encoding to its updates: updates that hold nothing else tell the
+// viewer that its extended keys are understood, and whether the guest's pointer has a place.
 void RfbViewer::acknowledge_extended_keys() {
     m_acknowledge = false;
-    constexpr std::array<char, 16> k_update{0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, '\xff', '\xff', '\xfe', '\xfe'};
-    rfbWriteExact(m_client, k_update.data(), static_cast<int>(k_update.size()));
+    send_mark('\xfe', 0);  // -258
+}
+
+void RfbViewer::tell_pointer_kind() {
+    const bool absolute = m_input.pointer_is_absolute();
+    if (m_pointer_motion && m_told_absolute != absolute) {
+        m_told_absolute = absolute;
+        send_mark('\xff', absolute ? 1 : 0);  // -257
+    }
+}
+
+// A rectangle without size of one of QEMU's encodings, -512 to -257, of which the last byte is given.
+void RfbViewer::send_mark(char encoding, char x) {
+    const std::array<char, 16> update{0, 0, 0, 1, 0, x, 0, 0, 0, 0, 0, 0, '\xff', '\xff', '\xfe', encoding};
+    rfbWriteExact(m_client, update.data(), static_cast<int>(update.size()));
 }
 
 }  // namespace skep

@@ -5,6 +5,7 @@
 #include <array>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -55,6 +56,8 @@ class RfbViewer {
     void send_frame();
     [[nodiscard]] bool bring_up_to_date();  // true: something has changed
     void acknowledge_extended_keys();
+    void tell_pointer_kind();
+    void send_mark(char encoding, char x);
 
     void on_key(bool down, uint32_t keysym);
     void on_pointer(uint32_t mask, uint32_t x, uint32_t y);
@@ -76,6 +79,8 @@ class RfbViewer {
     bool m_password_checked = false;
     bool m_extended_keys = false;
     bool m_acknowledge = false;
+    bool m_pointer_motion = false;
+    std::optional<bool> m_told_absolute;  // what the viewer knows of the guest's pointer
     size_t m_skip = 0;  // bytes of clipboard text still to be thrown away
     uint32_t m_pointer_mask = 0;
     uint32_t m_pointer_x = 0;

@@ -88,6 +88,7 @@ void ScreenWidget::set_pointer_kind(bool absolute) {
     if (absolute != m_absolute) {
         m_absolute = absolute;
         let_go();
+        show_cursor();
         emit grab_changed();
     }
 }
@@ -114,7 +115,7 @@ void ScreenWidget::let_go() {
 void ScreenWidget::show_cursor() {
     if (m_grabbed) {
         viewport()->setCursor(Qt::BlankCursor);
-    } else if (!m_cursor || !m_client) {
+    } else if (!m_cursor || !m_client || !m_absolute) {
         viewport()->unsetCursor();
     } else if (m_cursor->image.isNull()) {
         viewport()->setCursor(Qt::BlankCursor);

@@ -84,6 +84,8 @@ TEST(RfbGate, first_offered_encoding_is_preferred_and_strangers_are_not) {
     EXPECT_EQ(encodings({}).preferred, 0);
     EXPECT_TRUE(encodings({0, -258}).extended_key);
     EXPECT_FALSE(encodings({0, -257}).extended_key);
+    EXPECT_TRUE(encodings({0, -257}).pointer_motion);
+    EXPECT_FALSE(encodings({0, -258}).pointer_motion);
 }
 
 }  // namespace

@@ -63,10 +63,11 @@ class Picture final : public ScreenSource {
 class Input final : public KeyboardSink, public PointerSink {
   public:
     void key(KeyCode code, bool down) override { note(fmt::format("{}{} ", down ? "+" : "-", code)); }
-    [[nodiscard]] bool absolute() const override { return true; }
+    [[nodiscard]] bool absolute() const override { return is_absolute; }
+    std::atomic<bool> is_absolute{true};
     [[nodiscard]] bool listening() const override { return true; }
     void move_to(uint32_t x, uint32_t y, uint8_t buttons) override { note(fmt::format("{},{}:{} ", x, y, buttons)); }
-    void move_by(int32_t, int32_t, uint8_t) override {}
+    void move_by(int32_t x, int32_t y, uint8_t buttons) override { note(fmt::format("{:+},{:+}:{} ", x, y, buttons)); }
     void wheel(int32_t v, int32_t h, uint8_t) override { note(fmt::format("w{},{} ", v, h)); }
     // What was heard, once it ends so; all of it when it does not within a few seconds.
     std::string wait_for(const std::string& end) {
@@ -112,6 +113,8 @@ class Viewer {
         rfbEnableClientLogging = FALSE;
         connected = InitialiseRFBConnection(m_client) != FALSE;
         if (connected) {
+            m_client->width = m_client->si.framebufferWidth;
+            m_client->height = m_client->si.framebufferHeight;
             m_client->MallocFrameBuffer(m_client);
             m_client->updateRect = {0, 0, m_client->width, m_client->height};
             SetFormatAndEncodings(m_client);
@@ -261,6 +264,39 @@ TEST_F(RfbServerTest, extended_keys_are_offered_and_heard) {
     SendExtendedKeyEvent(viewer.get(), 'q', 0, TRUE);  // a viewer that does not know the place of the key
     SendExtendedKeyEvent(viewer.get(), 'q', 0, FALSE);
     EXPECT_EQ(input.wait_for("-16 "), "+96 -96 +16 -16 ");
+}
+
+// QEMU's pointer motion change, as a viewer's extension: what it was told last, or -1.
+std::atomic<int> g_told_absolute{-1};
+
+void announce_pointer_motion() {
+    static int encodings[] = {-257, 0};
+    static rfbClientProtocolExtension extension{};
+    extension.encodings = encodings;
+    extension.handleEncoding = [](rfbClient*, rfbFramebufferUpdateRectHeader* rect) -> rfbBool {
+        const bool mine = static_cast<int32_t>(rect->encoding) == -257;
+        g_told_absolute = mine ? rect->r.x : g_told_absolute.load();
+        return mine ? TRUE : FALSE;
+    };
+    static const bool once = [] {
+        rfbClientRegisterExtension(&extension);
+        return true;
+    }();
+    (void)once;
+}
+
+TEST_F(RfbServerTest, viewer_that_can_is_told_to_send_ways_while_the_guest_has_only_a_mouse) {
+    announce_pointer_motion();
+    input.is_absolute = false;
+    Viewer viewer(connect(), "raw");
+    ASSERT_TRUE(viewer.until([&] { return g_told_absolute == 0; }));
+    SendPointerEvent(viewer.get(), 0x7fff + 5, 0x7fff - 3, rfbButton1Mask);
+    EXPECT_EQ(input.wait_for(":1 "), "+5,-3:1 ");
+    input.is_absolute = true;
+    picture.paint({320, 200}, 0x70);  // the kind is told beside a picture
+    ASSERT_TRUE(viewer.until([&] { return g_told_absolute == 1; }));
+    SendPointerEvent(viewer.get(), 319, 199, 0);
+    EXPECT_TRUE(input.wait_for("32767,32767:0 ").ends_with("32767,32767:0 "));
 }
 
 TEST_F(RfbServerTest, plain_keys_pointer_and_wheel_are_heard) {

@@ -75,6 +75,29 @@ TEST_F(ScreenWidgetTest, drawn_pixels_are_shown_in_the_middle_as_they_are) {
     EXPECT_NE(shown(99, 100), qRgb(0x20, 0x40, 0x60));
 }
 
+// No two neighbours alike.
+QImage checks(int width, int height) {
+    QImage picture(width, height, QImage::Format_RGB32);
+    for (int y = 0; y < height; ++y) {
+        for (int x = 0; x < width; ++x) {
+            picture.setPixel(x, y, qRgb((x * 37) & 255, (y * 59) & 255, ((x ^ y) & 1) * 255));
+        }
+    }
+    return picture;
+}
+
+// Runs at other device-pixel ratios too: see tests/ui/CMakeLists.txt.
+TEST_F(ScreenWidgetTest, exact_shows_each_pixel_as_one_of_the_device) {
+    const QImage drawn = checks(200, 100);
+    m_window.layout()->setContentsMargins(7, 3, 0, 0);  // at a ratio of 1.25 these end in the middle of a pixel
+    m_server.draw(drawn);
+    ASSERT_TRUE(wait_for([&] { return m_widget.picture() == drawn; }));
+    QTest::qWait(k_settle_ms);
+    const QImage shot = m_window.grab().toImage().convertToFormat(QImage::Format_RGB32);
+    EXPECT_EQ(shot.devicePixelRatio(), qEnvironmentVariable("QT_SCALE_FACTOR", "1").toDouble());
+    EXPECT_EQ(shot.copy(m_widget.geometry_now().picture()), drawn);
+}
+
 TEST_F(ScreenWidgetTest, still_guest_costs_no_repaint) {
     const uint64_t before = m_widget.paints();
     QTest::qWait(1000);

@@ -149,6 +149,16 @@ void ScreenServer::fill(const QRect& rect, uint32_t pixel) {
     });
 }
 
+void ScreenServer::draw(const QImage& picture) {
+    call([&] {
+        for (int y = 0; y < picture.height(); ++y) {
+            const auto* line = reinterpret_cast<const uint32_t*>(picture.constScanLine(y));
+            std::copy_n(line, picture.width(), m_pixels.begin() + y * m_screen->width);
+        }
+        rfbMarkRectAsModified(m_screen, 0, 0, picture.width(), picture.height());
+    });
+}
+
 void ScreenServer::resize(int width, int height) {
     call([&] { ScreenServerHooks::grow(*this, width, height); });
 }

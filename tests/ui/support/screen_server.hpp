@@ -40,6 +40,7 @@ class ScreenServer {
 
     // Draws and tells the viewer; returns when the server's thread has done it.
     void fill(const QRect& rect, uint32_t pixel);
+    void draw(const QImage& picture);  // of the screen's size
     void resize(int width, int height);
     void set_cursor(int width, int height, QPoint hot);
     // Tells the viewer whether the guest's pointer has a place.
