@@ -14,6 +14,7 @@ namespace {
 constexpr unsigned k_hdbar = 0;
 constexpr unsigned k_hdctl = 0x40;  // ICH9 data sheet, 18.1: the link is in HD audio mode
 constexpr unsigned k_tcsel = 0x44;  // traffic class of requests: kept
+constexpr unsigned k_msi = 0x60;    // drivers of this controller write to TCSEL unasked: no capability may lie there
 constexpr uint32_t k_codecs = 1U << HdaCodec::k_address;
 constexpr uint32_t k_position_base_mask = ~0x7fU;
 
@@ -29,7 +30,7 @@ HdaController::HdaController(DeviceContext& context, std::shared_ptr<SoundBacken
       m_commands({context.memory, guest_errors(), m_link.codec(), [this] { return bus_master(); }}),
       m_timer(context.clock.make_timer([this] { on_timer(); })) {
     add_bar({.index = k_hdbar, .kind = BarKind::memory64, .size = k_bar_size});
-    add_msi();
+    add_msi(1, k_msi);
     define8(k_hdctl, 1, 0);
     define8(k_tcsel, 0, 7);
     for (unsigned index = 0; index < k_streams; ++index) {

@@ -21,17 +21,18 @@ void HdaLink::disconnect() {
 }
 
 void HdaLink::advance(HdaStream& stream) {
-    if (!stream.running()) {
-        if (m_playing.owned_by(stream)) {
-            m_playing = {};
+    if (stream.running()) {
+        if (stream.direction() == HdaDirection::output) {
+            play(stream);
+        } else {
+            record(stream);
         }
-        if (m_recording.owned_by(stream)) {
-            m_recording = {};
-        }
-    } else if (stream.direction() == HdaDirection::output) {
-        play(stream);
-    } else {
-        record(stream);
+    }
+    if (!stream.running() && m_playing.owned_by(stream)) {
+        m_playing = {};
+    }
+    if (!stream.running() && m_recording.owned_by(stream)) {
+        m_recording = {};
     }
 }
 
@@ -54,21 +55,25 @@ void HdaLink::play(HdaStream& stream) {
     const HdaTap tap = m_codec.playing();
     SoundOutput* host = connect(m_playing, stream, tap, [this](uint32_t rate) { return m_host->open_output(rate); });
     size_t frames = stream.due(host != nullptr ? host->pace_ppm() : 0);
-    if (host != nullptr) {
-        frames = std::min(frames, host->room());
+    if (host != nullptr && host->room() < frames) {
+        stream.forgive();
+        frames = host->room();
     }
     const unsigned frame_bytes = stream.format().frame_bytes();
-    while (frames > 0) {
-        const size_t asked = std::min(frames, m_frames.size());
-        const size_t got = stream.fetch(std::span(m_bytes).first(asked * frame_bytes)) / frame_bytes;
+    while (const size_t asked = stream.ahead(std::min(frames, m_frames.size()))) {
+        const auto bytes = std::span(m_bytes).first(asked * frame_bytes);
+        const size_t got = stream.fetch(bytes) / frame_bytes;
         stream.spend(got);
+        frames -= got;
         if (host != nullptr) {
             const auto part = std::span(m_frames).first(got);
-            hda::decode_frames(stream.format(), tap.channel, std::span(m_bytes).first(got * frame_bytes), part);
+            hda::decode_frames(stream.format(), tap.channel, bytes.first(got * frame_bytes), part);
             amplify(part, tap);
             host->write(part);
         }
-        frames = got == asked ? frames - got : 0;
+        if (got < asked) {
+            return;
+        }
     }
 }
 
@@ -76,12 +81,12 @@ void HdaLink::record(HdaStream& stream) {
     const HdaTap tap = m_codec.recording();
     SoundInput* host = connect(m_recording, stream, tap, [this](uint32_t rate) { return m_host->open_input(rate); });
     size_t frames = stream.due(host != nullptr ? host->pace_ppm() : 0);
-    if (host != nullptr) {
-        frames = std::min(frames, host->available());
+    if (host != nullptr && host->available() < frames) {
+        stream.forgive();
+        frames = host->available();
     }
     const unsigned frame_bytes = stream.format().frame_bytes();
-    while (frames > 0) {
-        const size_t asked = std::min(frames, m_frames.size());
+    while (const size_t asked = stream.ahead(std::min(frames, m_frames.size()))) {
         const auto part = std::span(m_frames).first(asked);
         if (host != nullptr) {
             host->read(part);
@@ -93,7 +98,10 @@ void HdaLink::record(HdaStream& stream) {
         hda::encode_frames(stream.format(), tap.channel, part, bytes);
         const size_t stored = stream.store(bytes) / frame_bytes;
         stream.spend(stored);
-        frames = stored == asked ? frames - asked : 0;
+        frames -= stored;
+        if (stored < asked) {
+            return;
+        }
     }
 }
 

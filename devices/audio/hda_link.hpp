@@ -24,6 +24,7 @@ class HdaLink {
     void disconnect();
 
   private:
+    static constexpr size_t k_most_frames = 256;  // moved at once
     // The host's stream of one direction and the controller's stream that has it.
     template <typename HostStream>
     struct Connection {
@@ -42,8 +43,8 @@ class HdaLink {
     HdaCodec m_codec;
     Connection<SoundOutput> m_playing;
     Connection<SoundInput> m_recording;
-    std::array<SoundFrame, HdaStream::k_most_frames> m_frames{};
-    std::array<std::byte, size_t{HdaStream::k_most_frames} * hda::k_most_frame_bytes> m_bytes{};
+    std::array<SoundFrame, k_most_frames> m_frames{};
+    std::array<std::byte, k_most_frames * hda::k_most_frame_bytes> m_bytes{};
 };
 
 }  // namespace skep

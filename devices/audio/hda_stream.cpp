@@ -12,9 +12,9 @@ using namespace hda;
 
 namespace {
 
-// Stretches of memory that one call goes through: enough for the widest frames in the shortest buffers that the
-// specification allows, of 128 bytes.
-constexpr unsigned k_piece_budget = HdaStream::k_most_frames * k_most_frame_bytes / 128 + 2;
+// Stretches of memory touched at one look: enough for the longest debt of the widest and fastest frames in the shortest
+// buffers that the specification allows, of 128 bytes.
+constexpr unsigned k_piece_budget = 4096;
 constexpr uint32_t k_lvi_mask = 0xff;
 constexpr uint32_t k_bdl_base_mask = ~0x7fU;
 constexpr Nanoseconds k_soonest_look = 1'000'000;
@@ -110,7 +110,19 @@ void HdaStream::set_format(uint32_t fmt) {
     m_format = StreamFormat::parse(static_cast<uint16_t>(fmt));
 }
 
-size_t HdaStream::due(int32_t ppm) { return m_pace.due(m_controller.clock.now(), m_format->rate, ppm); }
+size_t HdaStream::due(int32_t ppm) {
+    m_interrupted = false;
+    m_budget = k_piece_budget;
+    return m_pace.due(m_controller.clock.now(), m_format->rate, ppm);
+}
+
+size_t HdaStream::ahead(size_t frames) {
+    if (m_interrupted || m_budget == 0 || frames == 0 || (!m_entry.taken && !take_entry())) {
+        return 0;
+    }
+    const size_t in_entry = (size_t{m_entry.left} + m_format->frame_bytes() - 1) / m_format->frame_bytes();
+    return std::clamp<size_t>(in_entry, 1, frames);
+}
 
 // 4.5.1: a buffer or list that cannot be read is a descriptor error, and fatal for the stream.
 void HdaStream::fail(const char* why) {
@@ -136,6 +148,7 @@ bool HdaStream::take_entry() {
 void HdaStream::finish_entry() {
     if (m_entry.interrupts) {
         m_regs.sts |= k_sd_sts_bcis;
+        m_interrupted = true;
     }
     m_entry.index = m_entry.index >= m_regs.lvi ? 0 : m_entry.index + 1;
     m_entry.taken = false;
@@ -144,7 +157,7 @@ void HdaStream::finish_entry() {
 template <typename Piece>
 size_t HdaStream::walk(size_t size, Piece piece) {
     size_t done = 0;
-    for (unsigned pieces = 0; done < size && pieces < k_piece_budget; ++pieces) {
+    for (; done < size && m_budget > 0; --m_budget) {
         if (!m_entry.taken && !take_entry()) {
             break;
         }

@@ -21,8 +21,6 @@ enum class HdaDirection { input, output };
 
 class HdaStream {
   public:
-    static constexpr unsigned k_most_frames = 256;  // in one call of fetch() or store()
-
     struct Controller {
         GuestMemory& memory;
         GuestErrorLog& errors;
@@ -49,12 +47,18 @@ class HdaStream {
 
     // Only while running(). Frames that fell due by now, at a pace that much off the nominal one.
     [[nodiscard]] size_t due(int32_t ppm);
+    // How many of so many frames may be moved at once: to the end of a buffer. None behind the end of a buffer with an
+    // interrupt, so that the driver sees that first, or when a list of tiny buffers has exhausted its budget, until
+    // due() is called again.
+    [[nodiscard]] size_t ahead(size_t frames);
     // Takes frames out of the guest's buffer, or puts them there, and moves on. Fewer bytes than asked for when the
-    // stream stops by an error or a list of tiny buffers exhausts its budget; the rest follows at the next call.
+    // stream stops by an error or its budget is exhausted.
     [[nodiscard]] size_t fetch(std::span<std::byte> to);
     [[nodiscard]] size_t store(std::span<const std::byte> from);
-    // The frames so moved (or, for an output, given up) no longer are due.
+    // The frames so moved no longer are due.
     void spend(size_t frames) { m_pace.spend(frames); }
+    // See StreamPace.
+    void forgive() { m_pace.forgive(); }
     // When it wants to be looked at again: at the end of a buffer that asks for an interrupt, or soon.
     [[nodiscard]] Nanoseconds next_look() const;
 
@@ -97,6 +101,8 @@ class HdaStream {
     Registers m_regs;
     Entry m_entry;
     bool m_held = false;
+    bool m_interrupted = false;  // since due() was called
+    unsigned m_budget = 0;       // stretches of memory that may be touched until it is called again
     std::optional<hda::StreamFormat> m_format;  // of m_regs.fmt
     StreamPace m_pace;
 };

@@ -12,9 +12,9 @@ namespace skep {
 
 class StreamPace {
   public:
-    // What falls due while nobody looks, or while the host takes nothing, is forgotten beyond this: the guest's stream
-    // then stood still, and does not race to catch up.
-    static constexpr Nanoseconds k_longest_debt = 100'000'000;
+    // What falls due while nobody looks is forgotten beyond this: the host has run dry by then, and the guest, which
+    // may keep no more ready than this, should not be raced.
+    static constexpr Nanoseconds k_longest_debt = 40'000'000;
 
     void start(Nanoseconds now) {
         m_last = now;
@@ -30,6 +30,8 @@ class StreamPace {
     }
     // frames: no more than were due.
     void spend(uint64_t frames) { m_credit -= std::min(frames * k_second, m_credit); }
+    // The host cannot take (or has not got) what is due: the stream then goes at the host's pace.
+    void forgive() { m_credit %= k_second; }
     // Until so many more frames are due than now.
     [[nodiscard]] Nanoseconds until(uint64_t frames, uint32_t rate) const {
         const uint64_t wanted = frames * k_second;

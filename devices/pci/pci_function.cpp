@@ -130,11 +130,11 @@ unsigned PciFunction::add_capability(uint8_t id, std::span<const uint8_t> body, 
     return offset;
 }
 
-void PciFunction::add_msi(unsigned vectors) {
+void PciFunction::add_msi(unsigned vectors, std::optional<unsigned> at) {
     std::array<uint8_t, MsiCapability::k_size> registers{};
     std::array<uint8_t, MsiCapability::k_size> mask{};
     MsiCapability::build(registers, mask, vectors);
-    m_msi_offset = add_capability(pci::k_cap_msi, std::span(registers).subspan(2), std::span(mask).subspan(2));
+    m_msi_offset = add_capability(pci::k_cap_msi, std::span(registers).subspan(2), std::span(mask).subspan(2), at);
     m_msi.emplace(std::span(m_config).subspan(m_msi_offset, MsiCapability::k_size),
                   [this](MsiMessage message) { send_message(message); });
 }

@@ -86,7 +86,7 @@ class PciFunction : public Device {
     // byte). write_mask: as long as body, or shorter (the rest is read-only). at: a fixed place, else the next free.
     unsigned add_capability(uint8_t id, std::span<const uint8_t> body, std::span<const uint8_t> write_mask = {},
                             std::optional<unsigned> at = std::nullopt);
-    void add_msi(unsigned vectors = 1);
+    void add_msi(unsigned vectors = 1, std::optional<unsigned> at = std::nullopt);
     // The table and the pending bits answer inside `bar` (declared before), whose handler does not see them.
     void add_msix(unsigned vectors, unsigned bar, uint32_t table_offset, uint32_t pba_offset);
     // A device-specific register: its reset value, the bits that the guest may write, those that a written 1 clears.
