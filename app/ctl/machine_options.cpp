@@ -45,6 +45,7 @@ void MachineOptions::declare(CLI::App& app) {
     app.add_option("--memory", m_memory, "Memory, such as 2G (a bare number is MiB)")->type_name("SIZE");
     app.add_option("--cpus", m_cpus, "Number of processors")->type_name("N");
     app.add_option("--cpu", m_backend, "auto, kvm, jit or interp")->type_name("BACKEND");
+    app.add_option("--sound", m_sound, "auto, none, silent or sdl")->type_name("KIND");
     app.add_option("--firmware", m_firmware, "bios, linux or multiboot (linux when only --kernel is given)")->type_name("NAME");
     app.add_option("--kernel", m_kernel, "Kernel to start directly")->type_name("FILE");
     app.add_option("--initrd", m_initrd, "Initial RAM disk for the kernel")->type_name("FILE");
@@ -97,9 +98,10 @@ Status MachineOptions::add_drives(VmSpec& spec) const {
 
 Status MachineOptions::set_fields(VmSpec& spec) const {
     const std::string firmware = m_firmware.empty() && !m_kernel.empty() ? "linux" : m_firmware;
-    const std::array<std::pair<const char*, std::string>, 8> fields{{{"memory", m_memory},
+    const std::array<std::pair<const char*, std::string>, 9> fields{{{"memory", m_memory},
                                                                      {"cpus", m_cpus},
                                                                      {"cpu.backend", m_backend},
+                                                                     {"sound", m_sound},
                                                                      {"firmware", firmware},
                                                                      {"kernel", absolute(m_kernel)},
                                                                      {"initrd", absolute(m_initrd)},

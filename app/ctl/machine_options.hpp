@@ -34,6 +34,7 @@ class MachineOptions {
     std::string m_memory;
     std::string m_cpus;
     std::string m_backend;
+    std::string m_sound;
     std::string m_firmware;
     std::string m_kernel;
     std::string m_initrd;

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "app/worker/pci_resources.hpp"
+#include "devices/audio/hda_controller.hpp"
 #include "devices/block/raw.hpp"
 #include "devices/board/fw_cfg.hpp"
 #include "devices/board/i8042.hpp"
@@ -17,6 +18,8 @@
 #include "devices/virtio/virtio_blk.hpp"
 #include "devices/virtio/virtio_pci.hpp"
 #include "devices/virtio/virtio_rng.hpp"
+#include "display/sdl/audio_sdl.hpp"
+#include "display/sound/silent_sound.hpp"
 #include "vmm/boot/direct_boot.hpp"
 #include "vmm/boot/firmware.hpp"
 #include "vmm/boot/linux_loader.hpp"
@@ -64,6 +67,7 @@ class Builder {
     Status load_rom();
     void add_bridges();
     Status add_display();
+    void add_sound();
     Status add_disks();
     Status add_ahci();
     Status add_ahci_disk(const DiskSpec& disk);
@@ -191,6 +195,17 @@ Status Builder::add_display() {
     m_built.machine->add_device(std::make_unique<VgaAdapter>(*m_context, PciAddress{k_display_slot, 0}, config,
                                                              m_built.machine->write_log(), *m_built.screen));
     return {};
+}
+
+void Builder::add_sound() {
+    std::shared_ptr<SoundBackend> host;
+    switch (m_spec.effective_sound()) {
+        case SoundKind::automatic:
+        case SoundKind::none: return;
+        case SoundKind::silent: host = std::make_shared<SilentSound>(); break;
+        case SoundKind::sdl: host = std::make_shared<SdlSound>(); break;
+    }
+    m_built.machine->add_device(std::make_unique<HdaController>(*m_context, std::move(host)));
 }
 
 Result<std::shared_ptr<BlockBackend>> Builder::open_disk(const DiskSpec& disk) {
@@ -400,6 +415,7 @@ Result<BuiltMachine> Builder::build() {
     status = load_rom();
     if (status) {
         add_bridges();
+        add_sound();
         status = add_display();
     }
     if (status) {

@@ -11,6 +11,7 @@ constexpr std::array<std::string_view, 4> k_cpu_backends{"auto", "kvm", "interp"
 constexpr std::array<std::string_view, 3> k_firmwares{"bios", "linux", "multiboot"};
 constexpr std::array<std::string_view, 2> k_disk_buses{"ahci", "virtio"};
 constexpr std::array<std::string_view, 2> k_displays{"none", "vga"};
+constexpr std::array<std::string_view, 4> k_sounds{"auto", "none", "silent", "sdl"};
 constexpr std::array<std::string_view, 2> k_on_reboot{"restart", "exit"};
 
 constexpr uint64_t k_longest_path = 4096;  // PATH_MAX
@@ -69,6 +70,9 @@ const std::array k_machine_fields{
     Field<VmSpec>{{"display", "Display", "none leaves only the serial ports; vga works in every system.",
                    FieldType::choice, Apply::next_start, "none", "", 0, 0, k_displays},
                   choice<&VmSpec::display, VmSpec, DisplayKind>()},
+    Field<VmSpec>{{"sound", "Sound", "sdl plays and records on this host; silent is a sound card that nobody hears; auto is sdl "
+                   "where there is a screen, else none.", FieldType::choice, Apply::next_start, "auto", "", 0, 0, k_sounds},
+                  choice<&VmSpec::sound, VmSpec, SoundKind>()},
     Field<VmSpec>{{"rng", "Entropy device", "Gives the guest random numbers of the host.", FieldType::boolean,
                    Apply::next_start, "true", "", 0, 0, {}},
                   &VmSpec::rng},
@@ -130,6 +134,7 @@ std::string_view to_text(CpuBackend value) { return k_cpu_backends.at(static_cas
 std::string_view to_text(Firmware value) { return k_firmwares.at(static_cast<size_t>(value)); }
 std::string_view to_text(DiskBus value) { return k_disk_buses.at(static_cast<size_t>(value)); }
 std::string_view to_text(DisplayKind value) { return k_displays.at(static_cast<size_t>(value)); }
+std::string_view to_text(SoundKind value) { return k_sounds.at(static_cast<size_t>(value)); }
 std::string_view to_text(OnReboot value) { return k_on_reboot.at(static_cast<size_t>(value)); }
 
 }  // namespace skep

@@ -38,6 +38,9 @@ std::vector<std::string> VmSpec::effective_boot_order() const {
     return order;
 }
 
+// No machine has a screen yet.
+SoundKind VmSpec::effective_sound() const { return sound == SoundKind::automatic ? SoundKind::none : sound; }
+
 std::string VmSpec::free_id(const std::string& prefix) const {
     for (unsigned number = 0;; ++number) {
         std::string candidate = fmt::format("{}{}", prefix, number);

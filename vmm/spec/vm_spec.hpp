@@ -17,6 +17,7 @@ enum class CpuBackend { automatic, kvm, interp, jit };   // "auto", "kvm", "inte
 enum class Firmware { bios, linux_kernel, multiboot };   // "bios", "linux", "multiboot"
 enum class DiskBus { ahci, virtio };
 enum class DisplayKind { none, vga };
+enum class SoundKind { automatic, none, silent, sdl };     // "auto", "none", "silent", "sdl"
 enum class OnReboot { restart, exit };
 
 // Keys of a mapping that this version does not know, each with its value as YAML text: kept when the
@@ -68,6 +69,7 @@ struct VmSpec {
     std::vector<CdSpec> cds;
     uint32_t serial_ports = 1;               // 16550s at 0x3f8, 0x2f8, 0x3e8, 0x2e8
     DisplayKind display = DisplayKind::none; // files without the key are of machines that have only serial ports
+    SoundKind sound = SoundKind::automatic;  // auto: sdl where there is a screen, else none
     bool rng = true;                         // virtio entropy device
     bool debug_exit = false;                 // isa-debug-exit at port 0xf4
     bool debug_console = false;              // bytes written to port 0xe9 (and firmware's 0x402) go to the log
@@ -82,6 +84,8 @@ struct VmSpec {
     [[nodiscard]] CdSpec* find_cd(const std::string& cd_id);
     // The ids to try in order: `boot` when set, else CDs with a medium and then disks.
     [[nodiscard]] std::vector<std::string> effective_boot_order() const;
+    // What `sound` comes to: never automatic.
+    [[nodiscard]] SoundKind effective_sound() const;
     // The first unused id of the form prefix + number ("disk1").
     [[nodiscard]] std::string free_id(const std::string& prefix) const;
     bool operator==(const VmSpec&) const = default;

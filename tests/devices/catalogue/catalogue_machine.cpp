@@ -54,6 +54,7 @@ const std::vector<CatalogueEntry>& catalogue_entries() {
         {"ahci0", {}, AhciDriver::k_address},
         {"virtio-blk-disk0", {}, VirtioDriver::k_address},
         {"virtio-rng", {}, k_rng_address},
+        {"hda0", {}, HdaController::k_pci_address},
         {"fw_cfg", {{false, 0x510, 12}}},
     };
     return entries;
@@ -79,6 +80,7 @@ CatalogueMachine::CatalogueMachine()
         context, "virtio-blk-disk0", VirtioDriver::k_address,
         make_virtio_blk(*machine.memory, virtio_disk, VirtioBlkConfig{.serial = "disk0", .queue_count = 2})));
     add(std::make_unique<VirtioPci>(context, "virtio-rng", k_rng_address, make_virtio_rng(*machine.memory)));
+    add(std::make_unique<HdaController>(context, sound));
     auto fw_cfg = std::make_unique<FwCfg>(context);
     fw_cfg->set_item(0, bytes_of("QEMU"));
     EXPECT_TRUE(fw_cfg->set_file("etc/test", bytes_of("some bytes for the firmware")));

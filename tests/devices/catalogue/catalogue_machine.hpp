@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "devices/audio/hda_controller.hpp"
 #include "devices/board/fw_cfg.hpp"
 #include "devices/pci/ich9_lpc.hpp"
 #include "devices/pci/q35_host_bridge.hpp"
@@ -17,6 +18,7 @@
 #include "tests/devices/board/board_fixture.hpp"
 #include "tests/support/ahci_driver.hpp"
 #include "tests/support/memory_block.hpp"
+#include "tests/support/recording_sound.hpp"
 #include "tests/support/virtio_driver.hpp"
 
 namespace skep::test {
@@ -62,6 +64,7 @@ class CatalogueMachine : public BoardFixture {
     DeviceContext context;
     std::shared_ptr<MemoryBlock> ahci_disk = std::make_shared<MemoryBlock>(k_disk_size);
     std::shared_ptr<MemoryBlock> medium = std::make_shared<MemoryBlock>(k_cd_size, 2048, true);
+    std::shared_ptr<RecordingSound> sound = std::make_shared<RecordingSound>();
     std::shared_ptr<MemoryBlock> virtio_disk = std::make_shared<MemoryBlock>(k_disk_size);
 
   private:
