@@ -39,9 +39,12 @@ Commands make_commands() {
     commands.push_back(make_list_command());
     commands.push_back(make_info_command());
     commands.push_back(make_start_command());
-    for (auto& command : make_power_commands()) {
-        commands.push_back(std::move(command));
+    for (const auto make_some : {make_power_commands, make_screen_commands, make_input_commands}) {
+        for (auto& command : make_some()) {
+            commands.push_back(std::move(command));
+        }
     }
+    commands.push_back(make_wait_screen_command());
     commands.push_back(make_console_command());
     commands.push_back(make_set_command());
     commands.push_back(make_eject_command());

@@ -15,6 +15,9 @@ class Command;
 [[nodiscard]] std::unique_ptr<Command> make_start_command();
 [[nodiscard]] std::vector<std::unique_ptr<Command>> make_power_commands();  // stop, poweroff, reset, pause, resume, retry
 [[nodiscard]] std::unique_ptr<Command> make_console_command();
+[[nodiscard]] std::vector<std::unique_ptr<Command>> make_screen_commands();  // screenshot, screendump, resize
+[[nodiscard]] std::vector<std::unique_ptr<Command>> make_input_commands();   // sendkeys, type, click
+[[nodiscard]] std::unique_ptr<Command> make_wait_screen_command();
 [[nodiscard]] std::unique_ptr<Command> make_set_command();
 [[nodiscard]] std::unique_ptr<Command> make_eject_command();
 [[nodiscard]] std::unique_ptr<Command> make_insert_command();

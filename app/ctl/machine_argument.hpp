@@ -17,6 +17,10 @@ class MachineArgument {
     void declare(CLI::App& app) { app.add_option("machine", m_name, "Name, id or folder of a machine")->required(); }
     [[nodiscard]] Result<Bundle> find() const { return find_bundle(m_name); }
     [[nodiscard]] Result<ControlClient> attach() const {
+        std::error_code ignored;
+        if (std::filesystem::is_socket(m_name, ignored)) {  // of a machine that `run --socket` runs
+            return ControlClient::connect(m_name, k_program_name);
+        }
         return find().and_then([](const Bundle& bundle) { return skep::attach(bundle, k_program_name); });
     }
     [[nodiscard]] const std::string& name() const { return m_name; }

@@ -183,6 +183,7 @@ class RunCommand final : public Command {
                 const double seconds = std::strtod(text.c_str(), nullptr);
                 return seconds > 0 ? std::string() : fmt::format("'{}' is no number of seconds above 0", text);
             });
+        app.add_option("--socket", m_socket, "Other commands reach the machine by this socket, made here")->type_name("FILE");
         app.add_flag("--jit-stats", m_jit_stats, "With --cpu jit: at the end tell on standard error what the translator did");
         app.add_flag("--jit-perf-map", m_jit_perf_map, "With --cpu jit: write /tmp/perf-PID.map, for perf of the worker");
     }
@@ -234,6 +235,9 @@ class RunCommand final : public Command {
 
     [[nodiscard]] std::vector<std::string> worker_options() const {
         std::vector<std::string> options;
+        if (!m_socket.empty()) {
+            options.insert(options.end(), {"--socket", m_socket});
+        }
         if (m_jit_stats) {
             options.emplace_back("--jit-stats");
         }
@@ -244,6 +248,7 @@ class RunCommand final : public Command {
     }
 
     MachineOptions m_options;
+    std::string m_socket;
     bool m_exit_on_reboot = false, m_jit_stats = false, m_jit_perf_map = false;
     double m_timeout = 0;
 };

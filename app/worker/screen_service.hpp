@@ -7,6 +7,7 @@
 #include <string>
 
 #include "display/input/input_hub.hpp"
+#include "display/input/typist.hpp"
 #include "display/surface/screen.hpp"
 #include "display/vnc/rfb_server.hpp"
 #include "vmm/base/event_loop.hpp"
@@ -16,18 +17,32 @@ namespace skep {
 
 class ScreenService final : public ScreenControl {
   public:
-    // All live longer.
-    ScreenService(EventLoop& loop, Screen& screen, InputHub& input, const std::string& machine_name);
+    // All live longer. `screen` is null for a machine without a display: its keyboard is there all the same.
+    ScreenService(EventLoop& loop, Screen* screen, InputHub& input, const std::string& machine_name);
     ~ScreenService() override;
 
     // Viewers may connect to a socket (mode 0600) beside the control socket. Before the sandbox closes.
     [[nodiscard]] Status listen(const std::filesystem::path& control_socket);
     [[nodiscard]] const std::filesystem::path& socket() const { return m_socket; }  // empty: not listening
 
+    // ScreenControl
     [[nodiscard]] Result<Fd> open_viewer() override;
+    [[nodiscard]] Result<ScreenState> state() override;
+    [[nodiscard]] Result<ScreenShot> shoot() override;
+    [[nodiscard]] Result<ScreenText> text() override;
+    [[nodiscard]] Status resize(uint32_t width, uint32_t height) override;
+    [[nodiscard]] Result<uint64_t> send_keys(const std::string& chords, uint64_t hold_ms) override;
+    [[nodiscard]] Result<uint64_t> type_text(const std::string& text) override;
+    [[nodiscard]] Result<uint64_t> click(uint32_t x, uint32_t y, const std::string& button) override;
 
   private:
-    RfbServer m_server;
+    [[nodiscard]] Status need_screen() const;
+    [[nodiscard]] ScreenSize current_size();
+
+    Screen* m_screen;
+    InputHub& m_input;
+    Typist m_typist;
+    std::unique_ptr<RfbServer> m_server;  // null without a screen
     std::filesystem::path m_socket;
 };
 

@@ -118,9 +118,7 @@ Status Worker::start() {
 }
 
 Status Worker::listen() {
-    if (m_built.screen) {
-        m_screen = std::make_unique<ScreenService>(m_loop, *m_built.screen, *m_built.input, m_inputs.spec.name);
-    }
+    m_screen = std::make_unique<ScreenService>(m_loop, m_built.screen.get(), *m_built.input, m_inputs.spec.name);
     if (m_inputs.socket.empty()) {
         return {};
     }
@@ -133,7 +131,7 @@ Status Worker::listen() {
     if (Status listening = m_server->listen(m_inputs.socket); !listening) {
         return listening;
     }
-    return m_screen ? m_screen->listen(m_inputs.socket) : Status();
+    return m_screen->listen(m_inputs.socket);
 }
 
 WorkerOutcome Worker::run() {
@@ -393,7 +391,7 @@ std::string Worker::info_json() {
     for (const BuiltCd& cd : m_built.cds) {
         info["cds"].push_back({{"id", cd.id}, {"file", cd.path}});
     }
-    if (m_screen && !m_screen->socket().empty()) {
+    if (!m_screen->socket().empty()) {
         info["vnc_socket"] = m_screen->socket().string();
     }
     return info.dump();

@@ -88,7 +88,7 @@ class Worker final : public MachineControl {
     std::vector<std::unique_ptr<CharBackend>> m_backends;
     std::unique_ptr<Hypervisor> m_hypervisor;
     BuiltMachine m_built;
-    std::unique_ptr<ScreenService> m_screen;  // null without a display
+    std::unique_ptr<ScreenService> m_screen;
     std::unique_ptr<ControlServer> m_server;
     MachineState m_state = MachineState::starting;
     std::string m_reason;

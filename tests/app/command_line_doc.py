@@ -16,9 +16,9 @@ def help_of(*command):
 
 with open(document, encoding="utf-8") as opened:
     text = opened.read()
-commands = re.findall(r"^  ([a-z]+) ", help_of().split("Subcommands:")[1], re.MULTILINE)
+commands = re.findall(r"^  ([a-z-]+) ", help_of().split("Subcommands:")[1], re.MULTILINE)
 assert len(commands) > 15, commands
-sections = dict(re.findall(r"^### ([a-z]+)[^\n]*\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL))
+sections = dict(re.findall(r"^### ([a-z-]+)[^\n]*\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL))
 problems = [f"no section for '{command}'" for command in commands if command not in sections]
 problems += [f"a section for '{command}', which is no command" for command in sections if command not in commands]
 create_options = sections["create"]

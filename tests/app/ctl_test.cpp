@@ -8,7 +8,9 @@
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
+#include <zlib.h>
 
+#include <algorithm>
 #include <array>
 #include <thread>
 
@@ -296,6 +298,67 @@ TEST_F(CtlTest, doctor_reports_every_check) {
     ASSERT_TRUE(report.contains("findings"));
     EXPECT_EQ(report["findings"].size(), 5u);
     EXPECT_EQ(report["findings"][4]["level"], "ok");
+}
+
+TEST_F(CtlTest, screenshot_is_a_png_of_the_guests_pixels) {
+    ASSERT_EQ(ctl({"create", "Seen"}).code, 0);
+    ASSERT_EQ(ctl({"start", "Seen"}).code, 0);
+    const std::string file = m_folder / "shot.png";
+    const Json answer = json_of({"screenshot", "Seen", file});
+    EXPECT_EQ(answer["width"], 3);
+    EXPECT_EQ(answer["height"], 2);
+    const std::string png = read_small_file(file, 1 << 20).value();
+    ASSERT_GT(png.size(), 57U);
+    EXPECT_EQ(png.substr(0, 8), "\x89PNG\r\n\x1a\n");
+    EXPECT_EQ(png.substr(16, 10), std::string("\0\0\0\3\0\0\0\2\10\2", 10));
+    std::string rows(2 * (1 + 3 * 3), 0);
+    uLongf size = rows.size();
+    const auto* const packed = reinterpret_cast<const Bytef*>(png.data() + 41);  // after IHDR, length and "IDAT"
+    ASSERT_EQ(uncompress(reinterpret_cast<Bytef*>(rows.data()), &size, packed, png.size() - 41 - 16), Z_OK);
+    EXPECT_EQ(rows, std::string("\0\xff\0\0\0\xff\0\0\0\xff\0\xff\xff\xff\0\0\0\x12\x34\x56", 20));
+    const Outcome nowhere = ctl({"screenshot", "Seen", "/nowhere/at/all.png"});
+    EXPECT_EQ(nowhere.code, 1);
+    EXPECT_EQ(std::ranges::count(nowhere.error, '\n'), 1);
+}
+
+TEST_F(CtlTest, keys_text_clicks_and_sizes_reach_the_worker) {
+    ASSERT_EQ(ctl({"create", "Typed"}).code, 0);
+    ASSERT_EQ(ctl({"start", "Typed"}).code, 0);
+    EXPECT_EQ(ctl({"sendkeys", "Typed", "ctrl-alt-delete", "ret"}).code, 0);
+    EXPECT_EQ(ctl({"type", "Typed", "root", "--enter"}).code, 0);
+    EXPECT_EQ(ctl({"click", "Typed", "10", "20", "--button", "right"}).code, 0);
+    EXPECT_EQ(ctl({"resize", "Typed", "1280x800"}).code, 0);
+    const std::string text = ctl({"screendump", "Typed", "--text"}).out;
+    EXPECT_TRUE(text.ends_with("keys ctrl-alt-delete ret 60\ntype root\n\nclick 10 20 right\n")) << text;
+    EXPECT_EQ(json_of({"screendump", "Typed"})["cursor_column"], 7);
+}
+
+TEST_F(CtlTest, wrong_input_is_answered_by_one_sentence) {
+    ASSERT_EQ(ctl({"create", "Typed"}).code, 0);
+    EXPECT_EQ(ctl({"sendkeys", "Typed", "ret"}).code, 1);  // it does not run
+    ASSERT_EQ(ctl({"start", "Typed"}).code, 0);
+    const std::pair<std::vector<std::string>, int> wrong[] = {
+        {{"resize", "Typed", "1280"}, 1},           {{"resize", "Typed", "1280x-5"}, 1},
+        {{"click", "Typed", "-1", "5"}, 2},         {{"click", "Typed", "1", "5", "--button", "fourth"}, 2},
+        {{"sendkeys", "Typed"}, 2},                 {{"sendkeys", "Typed", "a", "--hold", "0"}, 2},
+        {{"wait-screen", "Typed"}, 1},              {{"wait-screen", "Typed", "--text", "("}, 1},
+        {{"wait-screen", "Typed", "--serial", "x", "--port", "7"}, 1}};
+    for (const auto& [arguments, code] : wrong) {
+        const Outcome outcome = ctl(arguments);
+        EXPECT_EQ(outcome.code, code) << outcome.error;
+        EXPECT_EQ(std::ranges::count(outcome.error, '\n'), 1) << outcome.error;
+    }
+}
+
+TEST_F(CtlTest, waiting_ends_when_a_line_matches_or_time_is_up) {
+    ASSERT_EQ(ctl({"create", "Slow"}).code, 0);
+    ASSERT_EQ(ctl({"start", "Slow"}).code, 0);
+    EXPECT_EQ(ctl({"wait-screen", "Slow", "--text", "^grub> l"}).out, "grub> ls\n");
+    EXPECT_EQ(ctl({"wait-screen", "Slow", "--serial", "login: $"}).out, "login: \n");
+    const Outcome late = ctl({"wait-screen", "Slow", "--serial", "never", "--timeout", "0.2"});
+    EXPECT_EQ(late.code, 1);
+    EXPECT_EQ(late.error, "skepctl: 'never' did not come within 0.2 s.\n");
+    EXPECT_EQ(json_of({"wait-screen", "Slow", "--text", "never", "--timeout", "0"})["error"]["kind"], "cancelled");
 }
 
 TEST_F(CtlTest, protocol_document_is_printed) { EXPECT_EQ(ctl({"protocol"}).out, protocol_document()); }

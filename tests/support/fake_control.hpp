@@ -2,7 +2,9 @@
 // FakeMachineControl: a machine that only remembers what it was asked.
 #pragma once
 
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -24,7 +26,38 @@ class FakeScreenControl : public ScreenControl {
         m_viewers.emplace_back(pair[0]);
         return Fd(pair[1]);
     }
+    Result<ScreenState> state() override { return ScreenState{720, 400, true, false}; }
+    Result<ScreenShot> shoot() override {
+        const std::array<uint32_t, 6> pixels{0xff0000, 0x00ff00, 0x0000ff, 0xffffff, 0x000000, 0x123456};
+        Fd file(memfd_create("screenshot", MFD_CLOEXEC));
+        if (write(file.get(), pixels.data(), sizeof pixels) != static_cast<ssize_t>(sizeof pixels)) {
+            return fail_errno(errno, "Cannot write");
+        }
+        return ScreenShot{std::move(file), 3, 2};
+    }
+    Result<ScreenText> text() override { return ScreenText{m_text, 80, 25, 7, 1}; }
+    Status resize(uint32_t width, uint32_t height) override {
+        m_asked.push_back(fmt::format("resize {}x{}", width, height));
+        return {};
+    }
+    Result<uint64_t> send_keys(const std::string& chords, uint64_t hold_ms) override {
+        return remember(fmt::format("keys {} {}", chords, hold_ms));
+    }
+    Result<uint64_t> type_text(const std::string& text) override { return remember("type " + text); }
+    Result<uint64_t> click(uint32_t x, uint32_t y, const std::string& button) override {
+        return remember(fmt::format("click {} {} {}", x, y, button));
+    }
+
     std::vector<Fd> m_viewers;
+    std::vector<std::string> m_asked;
+    std::string m_text = "Welcome to the guest\ngrub> ls\n";
+
+  private:
+    Result<uint64_t> remember(std::string what) {
+        m_text += what + "\n";  // so that another process sees it on the screen
+        m_asked.push_back(std::move(what));
+        return 5;
+    }
 };
 
 class FakeMachineControl : public MachineControl {

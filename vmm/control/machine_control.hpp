@@ -40,7 +40,7 @@ class MachineControl {
     virtual Status eject(const std::string& drive) = 0;                            // empty: the first CD drive
     virtual Status insert(const std::string& drive, const std::string& file) = 0;  // absolute path
     virtual Status retry() = 0;                                                    // after no_space
-    virtual ScreenControl* screen() { return nullptr; }                            // null: serial consoles only
+    virtual ScreenControl* screen() { return nullptr; }                            // null: neither screen nor keys
     virtual std::string info_json() = 0;  // an object: devices, disks, counters; free-form, for people and --json
 };
 

@@ -157,7 +157,9 @@ std::string_view to_text(ErrorKind kind) { return k_error_kinds.at(static_cast<s
 
 std::span<const MessageDescriptor> message_table() { return k_messages; }
 std::span<const MessageField> message_fields() { return k_fields; }
-bool brings_descriptor(MessageType type) { return type == MessageType::console_open || type == MessageType::screen_open; }
+bool brings_descriptor(MessageType type) {
+    return type == MessageType::console_open || type == MessageType::screen_open || type == MessageType::screen_shot;
+}
 
 const MessageDescriptor& describe(MessageType type) { return k_messages.at(static_cast<size_t>(type)); }
 

@@ -12,7 +12,7 @@
 #include <deque>
 
 #include "vmm/base/log.hpp"
-#include "vmm/control/screen_control.hpp"
+#include "vmm/control/screen_requests.hpp"
 #include "vmm/control/socket.hpp"
 
 namespace skep {
@@ -173,7 +173,14 @@ Result<MessageValues> ControlServer::dispatch(Link& link, const Message& request
         case MessageType::insert: return done(m_machine.insert(request.text("drive"), request.text("file")));
         case MessageType::retry: return done(m_machine.retry());
         case MessageType::console_open: return open_console(request, fd_to_send);
-        case MessageType::screen_open: return ask_screen(request, fd_to_send);
+        case MessageType::screen_open:
+        case MessageType::screen_info:
+        case MessageType::screen_shot:
+        case MessageType::screen_text:
+        case MessageType::screen_resize: return ask_screen(m_machine.screen(), request, fd_to_send);
+        case MessageType::input_keys:
+        case MessageType::input_type:
+        case MessageType::input_click: return ask_input(m_machine.screen(), request);
         case MessageType::greeting:
         case MessageType::state_changed:
         case MessageType::exited:
@@ -194,21 +201,6 @@ Result<MessageValues> ControlServer::open_console(const Message& request, Fd& fd
         fd_to_send = std::move(link.socket);
         return MessageValues{{"history_bytes", static_cast<int64_t>(link.history_bytes)}};
     });
-}
-
-Result<MessageValues> ControlServer::ask_screen(const Message& request, Fd& fd_to_send) {
-    ScreenControl* const screen = m_machine.screen();
-    if (screen == nullptr) {
-        return fail(ErrorKind::not_found, "This machine has no screen, only serial consoles; give it a display in its settings.");
-    }
-    switch (request.type) {
-        case MessageType::screen_open:
-            return screen->open_viewer().map([&](Fd socket) {
-                fd_to_send = std::move(socket);
-                return MessageValues{};
-            });
-        default: return fail(ErrorKind::protocol, "This is not a request of the screen.");
-    }
 }
 
 void ControlServer::send(Link& link, std::string line, Fd fd) {

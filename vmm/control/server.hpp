@@ -53,7 +53,6 @@ class ControlServer {
     void handle(Link& link, const Message& request);
     [[nodiscard]] Result<MessageValues> dispatch(Link& link, const Message& request, Fd& fd_to_send);
     [[nodiscard]] Result<MessageValues> open_console(const Message& request, Fd& fd_to_send);
-    [[nodiscard]] Result<MessageValues> ask_screen(const Message& request, Fd& fd_to_send);
     void send(Link& link, std::string line, Fd fd);
     void flush(Link& link);
     void drop(int fd, const std::string& why);

@@ -189,6 +189,32 @@ TEST_F(ServerTest, screen_brings_a_socket_or_says_that_there_is_none) {
     EXPECT_EQ(client.open_screen().error().kind, ErrorKind::not_found);
 }
 
+TEST_F(ServerTest, screen_and_input_requests_reach_the_machine) {
+    ControlClient client = connect();
+    EXPECT_EQ(client.request(MessageType::screen_info)->integer("width"), 720);
+    EXPECT_EQ(client.request(MessageType::screen_text)->integer("cursor_column"), 7);
+    EXPECT_EQ(client.request(MessageType::screen_shot)->integer("height"), 2);
+    EXPECT_TRUE(client.take_fd());
+    EXPECT_EQ(client.request(MessageType::input_keys, {{"keys", "ret f1"}, {"hold_ms", int64_t{10}}})->integer("wait_ms"), 5);
+    EXPECT_TRUE(client.request(MessageType::input_type, {{"text", "ls"}}));
+    EXPECT_TRUE(client.request(MessageType::input_click, {{"x", int64_t{1}}, {"y", int64_t{2}}}));
+    EXPECT_TRUE(client.command(MessageType::screen_resize, {{"width", int64_t{640}}, {"height", int64_t{480}}}));
+    EXPECT_EQ(m_machine.m_screen.m_asked,
+              (std::vector<std::string>{"keys ret f1 10", "type ls", "click 1 2 left", "resize 640x480"}));
+}
+
+TEST_F(ServerTest, impossible_places_and_times_are_refused_at_the_door) {
+    ControlClient client = connect();
+    EXPECT_FALSE(client.request(MessageType::input_click, {{"x", int64_t{-1}}, {"y", int64_t{2}}}));
+    EXPECT_FALSE(client.request(MessageType::screen_resize, {{"width", int64_t{1} << 40}, {"height", int64_t{1}}}));
+    EXPECT_FALSE(client.request(MessageType::input_keys, {{"keys", "a"}, {"hold_ms", int64_t{0}}}));
+    EXPECT_FALSE(client.request(MessageType::input_keys, {{"keys", "a"}, {"hold_ms", int64_t{10'001}}}));
+    EXPECT_TRUE(m_machine.m_screen.m_asked.empty());
+    m_machine.m_has_screen = false;
+    EXPECT_EQ(client.request(MessageType::input_type, {{"text", "x"}}).error().kind, ErrorKind::not_found);
+    EXPECT_EQ(client.request(MessageType::screen_shot).error().kind, ErrorKind::not_found);
+}
+
 TEST_F(ServerTest, too_large_an_answer_becomes_an_error) {
     ControlClient client = connect();
     m_machine.m_info = R"({"x":")" + std::string(k_max_message_bytes, 'x') + R"("})";
