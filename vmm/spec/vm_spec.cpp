@@ -38,8 +38,12 @@ std::vector<std::string> VmSpec::effective_boot_order() const {
     return order;
 }
 
-// No machine has a screen yet.
-SoundKind VmSpec::effective_sound() const { return sound == SoundKind::automatic ? SoundKind::none : sound; }
+SoundKind VmSpec::effective_sound() const {
+    if (sound != SoundKind::automatic) {
+        return sound;
+    }
+    return display == DisplayKind::none ? SoundKind::none : SoundKind::sdl;
+}
 
 std::string VmSpec::free_id(const std::string& prefix) const {
     for (unsigned number = 0;; ++number) {
