@@ -38,6 +38,7 @@ class Typist {
         uint32_t height = 0;
     };
     [[nodiscard]] Result<Milliseconds> click(const Place& place, uint8_t button);
+    [[nodiscard]] bool idle() const { return m_steps.empty(); }
 
   private:
     struct Step {

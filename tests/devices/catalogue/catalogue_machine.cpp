@@ -14,6 +14,8 @@ constexpr uint64_t k_bar_room = 0x10'0000;  // each BAR's own MiB, below the ECA
 constexpr uint16_t k_io_base = 0xc000;
 constexpr unsigned k_bar_count = 6;
 constexpr PciAddress k_rng_address{3, 0};
+constexpr PciAddress k_vga_address{1, 0};
+constexpr uint64_t k_vram_bytes = 256 << 10;
 constexpr uint64_t k_ecam = 0xb000'0000;
 constexpr size_t k_plain_ram = 0xa'0000;  // what firmware moves about lies above
 
@@ -51,6 +53,7 @@ const std::vector<CatalogueEntry>& catalogue_entries() {
         {"pci", {{false, 0xcf8, 8}, {true, k_ecam, 0x10'0000}}},
         {"q35-host-bridge", {{true, 0xc'0000, 0x4'0000}}, PciAddress{0, 0}},
         {"ich9-lpc", {}, PciAddress{0x1f, 0}},
+        {"vga", {{false, 0x3b0, 0x30}, {false, 0x1ce, 3}, {true, 0xa'0000, 0x2'0000}}, k_vga_address},
         {"ahci0", {}, AhciDriver::k_address},
         {"virtio-blk-disk0", {}, VirtioDriver::k_address},
         {"virtio-rng", {}, k_rng_address},
@@ -72,6 +75,8 @@ CatalogueMachine::CatalogueMachine()
     lpc->on_pm_base = [this](uint16_t base, bool enabled) { board.set_pm_base(base, enabled); };
     lpc->on_pirq_route = [this](unsigned pirq, std::optional<unsigned> irq) { board.set_pirq_route(pirq, irq); };
     add(std::move(lpc));
+    const VgaConfig vga{.vram = machine.memory->add_device_memory(k_vram_bytes).value(), .rom = {}};
+    add(std::make_unique<VgaAdapter>(context, k_vga_address, vga, m_log, screen));
     auto ahci = std::make_unique<AhciController>(context);
     ahci->attach_disk(0, ahci_disk, {"SERIAL7", "Skep disk"});
     ahci->attach_cd(1, medium);

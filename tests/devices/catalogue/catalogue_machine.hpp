@@ -13,6 +13,7 @@
 #include "devices/pci/ich9_lpc.hpp"
 #include "devices/pci/q35_host_bridge.hpp"
 #include "devices/storage/ahci_controller.hpp"
+#include "devices/video/vga_adapter.hpp"
 #include "devices/virtio/virtio_blk.hpp"
 #include "devices/virtio/virtio_rng.hpp"
 #include "tests/devices/board/board_fixture.hpp"
@@ -66,6 +67,7 @@ class CatalogueMachine : public BoardFixture {
     std::shared_ptr<MemoryBlock> medium = std::make_shared<MemoryBlock>(k_cd_size, 2048, true);
     std::shared_ptr<RecordingSound> sound = std::make_shared<RecordingSound>();
     std::shared_ptr<MemoryBlock> virtio_disk = std::make_shared<MemoryBlock>(k_disk_size);
+    Screen screen;
 
   private:
     void add(std::unique_ptr<Device> device);
@@ -76,6 +78,7 @@ class CatalogueMachine : public BoardFixture {
     void access_inside(const CatalogueEntry& entry, std::mt19937_64& random, uint64_t value);
 
     std::vector<std::byte> m_rom;
+    test::FakeWriteLog m_log;
     std::vector<std::unique_ptr<Device>> m_owned;
     std::vector<Device*> m_devices;
 };

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <csignal>
 #include <future>
 #include <optional>
 #include <thread>
@@ -135,7 +136,8 @@ class Viewer {
         const auto end = std::chrono::steady_clock::now() + 8s;
         while (!condition()) {
             const int ready = WaitForMessage(m_client, 20'000);
-            if (ready < 0 || (ready > 0 && HandleRFBServerMessage(m_client) == FALSE) || std::chrono::steady_clock::now() > end) {
+            if (ready < 0 || (ready > 0 && HandleRFBServerMessage(m_client) == FALSE) ||
+                std::chrono::steady_clock::now() > end) {
                 return false;
             }
         }
@@ -172,6 +174,7 @@ class Viewer {
 class RfbServerTest : public testing::Test {
   protected:
     RfbServerTest() {
+        std::signal(SIGPIPE, SIG_IGN);  // as the worker does: the library writes to viewers that have gone
         screen.set_source(&picture);
         hub.add(static_cast<KeyboardSink&>(input));
         hub.add(static_cast<PointerSink&>(input));
@@ -249,7 +252,8 @@ TEST_F(RfbServerTest, viewer_asks_for_a_size) {
 TEST_F(RfbServerTest, cursor_is_shown_by_the_viewer) {
     Viewer viewer(connect(), "raw");
     ASSERT_TRUE(viewer.until([&] { return viewer.shows({320, 200}, 0x102030); }));
-    picture.show_cursor({.width = 13, .height = 7, .hot_x = 1, .hot_y = 2, .argb = std::vector<uint32_t>(13 * 7, 0xffffffff)});
+    picture.show_cursor(
+        {.width = 13, .height = 7, .hot_x = 1, .hot_y = 2, .argb = std::vector<uint32_t>(13 * 7, 0xffffffff)});
     EXPECT_TRUE(viewer.until([&] { return viewer.cursor_size == 13'007; }));
     picture.show_cursor({});
     EXPECT_TRUE(viewer.until([&] { return viewer.cursor_size == 2'001; }));  // nothing, in two pixels
