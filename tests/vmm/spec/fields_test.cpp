@@ -111,5 +111,18 @@ TEST(Uuid, made_ids_are_valid_and_differ) {
     EXPECT_FALSE(is_uuid("../../../../etc/passwd-aaaaaaaaaaaaa"));
 }
 
+TEST(Fields, machines_with_a_screen_are_heard_unless_told_otherwise) {
+    VmSpec spec;
+    EXPECT_EQ(spec.effective_sound(), SoundKind::none);
+    spec.display = DisplayKind::vga;
+    EXPECT_EQ(spec.effective_sound(), SoundKind::sdl);
+    ASSERT_TRUE(set_field(spec, "sound", "none"));
+    EXPECT_EQ(spec.effective_sound(), SoundKind::none);
+    spec.display = DisplayKind::none;
+    ASSERT_TRUE(set_field(spec, "sound", "silent"));
+    EXPECT_EQ(spec.effective_sound(), SoundKind::silent);
+    EXPECT_FALSE(set_field(spec, "sound", "loud"));
+}
+
 }  // namespace
 }  // namespace skep

@@ -30,6 +30,7 @@ VmSpec full_spec() {
     spec.display = DisplayKind::vga;
     spec.rng = false;
     spec.debug_exit = true;
+    spec.sound = SoundKind::silent;
     spec.debug_console = true;
     spec.on_reboot = OnReboot::exit;
     return spec;
