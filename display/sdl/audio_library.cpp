@@ -25,6 +25,17 @@ class Symbols {
     bool m_complete = true;
 };
 
+// ALSA, where there is no sound card, tells standard error so in nine lines each time; one sentence in the log will do.
+void say_nothing(const char* /*file*/, int /*line*/, const char* /*function*/, int /*error*/, const char* /*format*/, ...) {}
+
+void silence_alsa(void* library) {
+    using Handler = void (*)(const char*, int, const char*, int, const char*, ...);
+    // It comes along with SDL, if at all.
+    if (void* function = dlsym(library, "snd_lib_error_set_handler"); function != nullptr) {
+        reinterpret_cast<int (*)(Handler)>(function)(&say_nothing);
+    }
+}
+
 bool find_functions(void* library, SdlAudioLibrary& functions) {
     Symbols symbols(library);
     symbols.find(functions.init_subsystem, "SDL_InitSubSystem");
@@ -60,6 +71,7 @@ Result<const SdlAudioLibrary*> SdlAudioLibrary::load() {
         return fail(ErrorKind::unsupported, "{} lacks functions that every SDL2 has; install another one to hear guests.",
                     k_library);
     }
+    silence_alsa(library);
     functions.set_hint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
     functions.set_hint(SDL_HINT_APP_NAME, "Skep");
     loaded = true;
