@@ -23,8 +23,8 @@ def boot(sound, env=None):
 
 
 def disk_environment(**files):
-    # SDL's driver takes 512 frames every so many milliseconds: a little slower than life, so that it never runs dry.
-    return dict(os.environ, SDL_AUDIODRIVER="disk", SDL_DISKAUDIODELAY="11", **files)
+    # SDL's driver takes 512 frames every so many milliseconds: slower than the busiest host feeds it.
+    return dict(os.environ, SDL_AUDIODRIVER="disk", SDL_DISKAUDIODELAY="40", **files)
 
 
 def read_left(path):
