@@ -87,7 +87,7 @@ void SettingsDialog::build_pages(MachineActivity activity) {
         m_editor.set_disabled_reason(QStringLiteral("name"), tr("Turn the machine off to rename it."));
     }
     add_rows(add_page(QStringLiteral("pageSystem"), tr("System")),
-             {"memory", "cpus", "cpu.backend", "display", "serial.ports", "rng", "on_reboot"});
+             {"memory", "cpus", "cpu.backend", "display", "sound", "serial.ports", "rng", "on_reboot"});
     QFormLayout* boot = add_page(QStringLiteral("pageBoot"), tr("Boot"));
     add_rows(boot, {"firmware"});
     boot->addRow(tr("Boot order:"), new BootOrderList(&m_editor));

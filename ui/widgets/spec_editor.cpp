@@ -61,6 +61,10 @@ QString choice_text(std::string_view path, std::string_view word) {
         {QStringLiteral("firmware=multiboot"), SpecEditor::tr("Multiboot kernel file")},
         {QStringLiteral("disks[].bus=virtio"), SpecEditor::tr("virtio (fast)")},
         {QStringLiteral("disks[].bus=ahci"), SpecEditor::tr("SATA (works everywhere)")},
+        {QStringLiteral("sound=auto"), SpecEditor::tr("Where there is a screen")},
+        {QStringLiteral("sound=none"), SpecEditor::tr("None")},
+        {QStringLiteral("sound=silent"), SpecEditor::tr("A sound card that nobody hears")},
+        {QStringLiteral("sound=sdl"), SpecEditor::tr("On this computer")},
         {QStringLiteral("on_reboot=restart"), SpecEditor::tr("Start again")},
         {QStringLiteral("on_reboot=exit"), SpecEditor::tr("Turn off")},
     };
