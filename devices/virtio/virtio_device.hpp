@@ -56,6 +56,8 @@ class VirtioDevice {
     [[nodiscard]] virtual bool active() const = 0;
     // Only while not busy: host I/O may still be writing into the guest's buffers.
     virtual VirtioSession deactivate() = 0;
+    // The driver has reset the device, or the machine was: back to the initial state. After deactivate().
+    virtual void reset_state() {}
     // Is host I/O in flight? Its end is told by VirtioTransport::device_idle().
     [[nodiscard]] virtual bool busy() const { return false; }
     virtual void queue_notified(unsigned queue) = 0;

@@ -116,6 +116,7 @@ void VirtioPci::reset_device() {
     if (m_device->active()) {
         m_device->deactivate();
     }
+    m_device->reset_state();
     m_reset_waits = false;
     m_is_parked = false;
     m_parked = {};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Virtio over PCI, modern only (Virtual I/O Device 1.2, section 4.1): one function for any VirtioDevice.
+// A function that is something else besides derives from it.
 #pragma once
 
 #include <array>
@@ -11,7 +12,7 @@
 
 namespace skep {
 
-class VirtioPci final : public PciFunction, private VirtioTransport {
+class VirtioPci : public PciFunction, private VirtioTransport {
   public:
     VirtioPci(DeviceContext& context, std::string name, PciAddress address, std::unique_ptr<VirtioDevice> device);
 
@@ -33,6 +34,10 @@ class VirtioPci final : public PciFunction, private VirtioTransport {
     static constexpr uint32_t k_structure_size = 0x1000;
     static constexpr uint32_t k_notify_multiplier = 4;
 
+  protected:
+    uint64_t bar_read(unsigned bar, uint64_t offset, unsigned size) override;
+    void bar_write(unsigned bar, uint64_t offset, unsigned size, uint64_t value) override;
+
   private:
     static constexpr uint16_t k_no_vector = 0xffff;
     struct QueueRegisters {
@@ -46,8 +51,6 @@ class VirtioPci final : public PciFunction, private VirtioTransport {
     };
 
     // PciFunction
-    uint64_t bar_read(unsigned bar, uint64_t offset, unsigned size) override;
-    void bar_write(unsigned bar, uint64_t offset, unsigned size, uint64_t value) override;
     void before_config_read(unsigned offset, unsigned size) override;
     void config_written(unsigned offset, unsigned size) override;
     // VirtioTransport

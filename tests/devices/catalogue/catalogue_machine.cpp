@@ -15,6 +15,7 @@ constexpr uint16_t k_io_base = 0xc000;
 constexpr unsigned k_bar_count = 6;
 constexpr PciAddress k_rng_address{3, 0};
 constexpr PciAddress k_vga_address{1, 0};
+constexpr PciAddress k_virtio_vga_address{2, 0};
 constexpr uint64_t k_vram_bytes = 256 << 10;
 constexpr uint64_t k_ecam = 0xb000'0000;
 constexpr size_t k_plain_ram = 0xa'0000;  // what firmware moves about lies above
@@ -54,6 +55,7 @@ const std::vector<CatalogueEntry>& catalogue_entries() {
         {"q35-host-bridge", {{true, 0xc'0000, 0x4'0000}}, PciAddress{0, 0}},
         {"ich9-lpc", {}, PciAddress{0x1f, 0}},
         {"vga", {{false, 0x3b0, 0x30}, {false, 0x1ce, 3}, {true, 0xa'0000, 0x2'0000}}, k_vga_address},
+        {"virtio-vga", {}, k_virtio_vga_address},
         {"ahci0", {}, AhciDriver::k_address},
         {"virtio-blk-disk0", {}, VirtioDriver::k_address},
         {"virtio-rng", {}, k_rng_address},
@@ -77,6 +79,8 @@ CatalogueMachine::CatalogueMachine()
     add(std::move(lpc));
     const VgaConfig vga{.vram = machine.memory->add_device_memory(k_vram_bytes).value(), .rom = {}};
     add(std::make_unique<VgaAdapter>(context, k_vga_address, vga, m_log, screen));
+    const VgaConfig second{.vram = machine.memory->add_device_memory(k_vram_bytes).value(), .rom = {}};
+    add(std::make_unique<VirtioVga>(context, k_virtio_vga_address, second, m_second_log, second_screen));
     auto ahci = std::make_unique<AhciController>(context);
     ahci->attach_disk(0, ahci_disk, {"SERIAL7", "Skep disk"});
     ahci->attach_cd(1, medium);

@@ -3,6 +3,7 @@
 // processors; and how to work each of them hard.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <random>
 #include <string>
@@ -16,6 +17,7 @@
 #include "devices/video/vga_adapter.hpp"
 #include "devices/virtio/virtio_blk.hpp"
 #include "devices/virtio/virtio_rng.hpp"
+#include "devices/virtio/virtio_vga.hpp"
 #include "tests/devices/board/board_fixture.hpp"
 #include "tests/support/ahci_driver.hpp"
 #include "tests/support/memory_block.hpp"
@@ -67,7 +69,7 @@ class CatalogueMachine : public BoardFixture {
     std::shared_ptr<MemoryBlock> medium = std::make_shared<MemoryBlock>(k_cd_size, 2048, true);
     std::shared_ptr<RecordingSound> sound = std::make_shared<RecordingSound>();
     std::shared_ptr<MemoryBlock> virtio_disk = std::make_shared<MemoryBlock>(k_disk_size);
-    Screen screen;
+    Screen screen, second_screen;
 
   private:
     void add(std::unique_ptr<Device> device);
@@ -78,7 +80,7 @@ class CatalogueMachine : public BoardFixture {
     void access_inside(const CatalogueEntry& entry, std::mt19937_64& random, uint64_t value);
 
     std::vector<std::byte> m_rom;
-    test::FakeWriteLog m_log;
+    test::FakeWriteLog m_log, m_second_log;
     std::vector<std::unique_ptr<Device>> m_owned;
     std::vector<Device*> m_devices;
 };
