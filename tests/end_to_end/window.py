@@ -59,6 +59,9 @@ def installer_runs_after_three_clicks():
         clicks = desktop.clicks
         desktop.stage("machine runs")
         check(clicks <= 4 and desktop.keys == 0, f"{clicks} clicks and {desktop.keys} keys to a running installer")
+        desktop.wait_text("screen", "720 × 400", 60)
+        desktop.click_item("qt_tabwidget_tabbar", "Serial 1")
+        clicks = desktop.clicks
         desktop.wait_text("terminal1", "SeaBIOS", 60)
         desktop.stage("firmware speaks")
         desktop.screenshot("installer-4-firmware")

@@ -55,6 +55,9 @@ ScreenView::ScreenView(QString vm_name, QWidget* parent)
         if (m_full) {
             m_full->pointer_at(global);
         }
+        if (m_screen->pointer_needs_grab() && !m_screen->grabbed()) {
+            show_hint();
+        }
     });
     connect(m_screen, &ScreenWidget::host_key_pressed, this, [this] {
         if (m_full) {
@@ -127,8 +130,9 @@ void ScreenView::set_off(const QString& text) {
 
 void ScreenView::link_lost(const QString& reason) {
     m_typist->stop();
+    m_screen->let_go();
     if (!m_off) {
-        m_lost->set_text(tr("The connection to the screen was lost"), tr("The machine goes on. %1").arg(reason));
+        m_lost->set_text(tr("The machine's screen is not connected"), tr("The machine goes on. %1").arg(reason));
     }
 }
 
@@ -138,7 +142,7 @@ void ScreenView::show_hint() {
     } else if (m_screen->grabbed()) {
         m_hint->say(tr("Keyboard and pointer are the guest's. Ctrl+Alt gives them back."), k_size_ms);
     } else {
-        m_hint->say(tr("Click to give the guest the pointer. Ctrl+Alt gives it back."), 0);
+        m_hint->say(tr("Click to give the guest the pointer. Ctrl+Alt gives it back."), k_size_ms);
     }
 }
 

@@ -30,6 +30,8 @@ class ScreenView : public QWidget {
 
     // Shows what the worker's RFB server at the other end of the socket sends.
     void attach(Fd socket);
+    // The worker has given no socket: one sentence.
+    void refuse(const QString& why) { link_lost(why); }
     [[nodiscard]] bool attached() const;
     // Why there is no screen now (the machine is off); empty: it is on.
     void set_off(const QString& text);

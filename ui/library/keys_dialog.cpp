@@ -29,6 +29,7 @@ constexpr Key k_keys[] = {
     {"Ctrl+Shift+E", QT_TRANSLATE_NOOP("KeysDialog", "Its settings")},
     {"Del", QT_TRANSLATE_NOOP("KeysDialog", "Delete it (in the list of machines)")},
     {"Ctrl+Shift+Q", QT_TRANSLATE_NOOP("KeysDialog", "Quit")},
+    {"Ctrl+Alt+Return", QT_TRANSLATE_NOOP("KeysDialog", "Full screen, and back (in a guest's screen)")},
     {"Ctrl+Shift+Esc", QT_TRANSLATE_NOOP("KeysDialog", "Move the keyboard out of the console")},
     {"Ctrl+Shift+C", QT_TRANSLATE_NOOP("KeysDialog", "Copy from the console")},
     {"Ctrl+Shift+V", QT_TRANSLATE_NOOP("KeysDialog", "Paste into the console")},
@@ -56,7 +57,9 @@ void show_keys(QWidget* parent) {
         grid->addWidget(sequence, row, 0);
         grid->addWidget(new QLabel(tr(key.does)), row++, 1);
     }
-    auto* rest = new QLabel(tr("While the console has the keyboard, all other keys go to the guest."));
+    auto* rest = new QLabel(
+        tr("While the console has the keyboard, all other keys go to the guest. A guest's screen gets these too: "
+           "Ctrl and Alt pressed together and released take keyboard and pointer back."));
     rest->setWordWrap(true);
     auto* box = new QDialogButtonBox(QDialogButtonBox::Close, dialog);
     QObject::connect(box, &QDialogButtonBox::rejected, dialog, &QDialog::reject);

@@ -351,6 +351,7 @@ void LibraryWindow::make_sample_machine(const QString& iso) {
             draft.use_medium(*medium);
             draft.spec().name = unique_name("Small Linux", root);
             draft.spec().memory_mib = 512;
+            draft.spec().display = DisplayKind::none;  // it speaks on the serial port
             draft.set_disk_gib(0);
             return draft.create();
         },

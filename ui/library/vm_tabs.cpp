@@ -7,19 +7,10 @@
 #include "ui/console/console_view.hpp"
 #include "ui/console/screen_view.hpp"
 #include "ui/library/overview_tab.hpp"
+#include "ui/model/background.hpp"
 #include "ui/model/vm_session.hpp"
-#include "vmm/spec/spec_fields.hpp"
 
 namespace skep::ui {
-
-namespace {
-
-bool has_screen(const VmSpec& spec) {
-    const auto display = get_field(spec, "display");
-    return display && *display != "none";
-}
-
-}  // namespace
 
 VmTabs::VmTabs(VmSession* session, QWidget* parent)
     : QTabWidget(parent), m_session(session), m_overview(new OverviewTab(session, this)) {
@@ -29,12 +20,20 @@ VmTabs::VmTabs(VmSession* session, QWidget* parent)
     refresh();
     setCurrentIndex(0);
     m_session->set_console_receiver([this](unsigned port, ConsoleLink link) { take_console(port, std::move(link)); });
-    m_session->set_screen_receiver([this](Fd socket) {
-        if (m_screen != nullptr) {
-            m_screen->attach(std::move(socket));
+    m_session->set_screen_receiver([this](Result<Fd> socket) {
+        if (m_screen != nullptr && socket && socket->valid()) {
+            m_screen->attach(std::move(*socket));
+        } else if (m_screen != nullptr) {
+            m_screen->refuse(socket ? QString() : to_qstring(socket.error().message));
         }
     });
     connect(m_session, &VmSession::link_up, this, &VmTabs::open_links);
+    connect(this, &QTabWidget::tabBarClicked, this, [this](int index) {
+        setCurrentIndex(index);
+        if (currentWidget() != m_overview) {
+            focus_guest();  // who chooses a console wants to type there
+        }
+    });
     if (m_session->attached()) {
         open_links();
     }
@@ -66,11 +65,13 @@ void VmTabs::refresh() {
 // A machine that runs has what it was started with, whatever its settings say by now.
 void VmTabs::sync_screen() {
     const auto& spec = m_session->running_spec();
-    const bool wanted = spec ? has_screen(*spec) : m_screen != nullptr;
+    const bool wanted = spec ? spec->display != DisplayKind::none : m_screen != nullptr;
     if (wanted && m_screen == nullptr) {
         m_screen = new ScreenView(m_session->name(), this);
         insertTab(0, m_screen, tr("Screen"));
         connect(m_screen, &ScreenView::socket_requested, this, &VmTabs::open_screen);
+        connect(m_screen, &ScreenView::text_requested, m_session, &VmSession::read_screen_text);
+        connect(m_session, &VmSession::screen_text, m_screen, &ScreenView::take_text);
         connect(m_screen, &ScreenView::keyboard_given_back, this, &VmTabs::keyboard_given_back);
         connect(m_screen, &ScreenView::thumbnail_taken, m_session, &VmSession::set_thumbnail);
     } else if (!wanted && m_screen != nullptr) {

@@ -296,6 +296,10 @@ void VmSession::handle_reply(const Reply& reply) {
     }
     const Pending pending = it->second;
     m_pending.erase(it);
+    if (pending.type == MessageType::screen_open && m_client && m_screen_receiver) {
+        m_screen_receiver(reply.result.map([this](const MessageValues&) { return m_client->take_fd(); }));
+        return;
+    }
     if (!reply.result) {
         if (!pending.title.isEmpty()) {
             emit failed(pending.title, to_qstring(reply.result.error().message));
@@ -310,11 +314,8 @@ void VmSession::handle_reply(const Reply& reply) {
         if (console.socket.valid() && m_console_receiver) {
             m_console_receiver(pending.port, std::move(console));
         }
-    } else if (pending.type == MessageType::screen_open && m_client) {
-        Fd socket = m_client->take_fd();
-        if (socket.valid() && m_screen_receiver) {
-            m_screen_receiver(std::move(socket));
-        }
+    } else if (pending.type == MessageType::screen_text) {
+        emit screen_text(to_qstring(Message{pending.type, reply.id, *reply.result}.text("text")));
     }
 }
 
@@ -386,6 +387,10 @@ void VmSession::open_console(unsigned port) {
 
 void VmSession::open_screen() {
     send(MessageType::screen_open, {}, tr("The screen was not opened"));
+}
+
+void VmSession::read_screen_text() {
+    send(MessageType::screen_text, {}, tr("The screen's text was not copied"));
 }
 
 }  // namespace skep::ui

@@ -80,9 +80,11 @@ class VmSession : public QObject {
     void set_console_receiver(ConsoleReceiver receiver) { m_console_receiver = std::move(receiver); }
     void open_console(unsigned port);
     // The same for the guest's screen: a socket on which the worker speaks RFB.
-    using ScreenReceiver = std::function<void(Fd socket)>;
+    using ScreenReceiver = std::function<void(Result<Fd> socket)>;
     void set_screen_receiver(ScreenReceiver receiver) { m_screen_receiver = std::move(receiver); }
     void open_screen();
+    // The characters on the screen: screen_text() follows, or failed() when the guest shows pixels.
+    void read_screen_text();
     // Saves a changed spec; `title` names the action in an error. A running machine takes it at the next start.
     void update_spec(const QString& title, std::function<Status(VmSpec&)> change);
     void rename(const QString& new_name);
@@ -94,6 +96,7 @@ class VmSession : public QObject {
     void changed();
     void link_up();
     void guest_reset();
+    void screen_text(const QString& text);
     void failed(const QString& title, const QString& message);
     void no_space(const QString& disk, const QString& message);
     void renamed(const QString& folder);

@@ -127,6 +127,7 @@ QWidget* NewSheet::build_settings() {
     m_editor.add_row(form, QStringLiteral("name"));
     m_editor.add_row(form, QStringLiteral("memory"));
     m_editor.add_row(form, QStringLiteral("cpus"));
+    m_editor.add_row(form, QStringLiteral("display"));
     m_disk = new QSpinBox(group);
     m_disk->setObjectName(QStringLiteral("diskSize"));
     m_disk->setAccessibleName(tr("Size of the new disk"));

@@ -84,6 +84,7 @@ void NewVmDraft::use_iso(const MediumInfo& medium) {
     m_spec.memory_mib = medium.os.memory_mib;
     m_spec.cpus = std::max(1U, medium.os.cpus);
     m_spec.cds.push_back({"cd0", medium.path, {}});
+    m_spec.display = DisplayKind::vga;  // whatever an installer or live system shows, it shows there
     m_disk_gib = medium.os.needs_disk ? medium.os.disk_gib : 0;
     if (m_problem.isEmpty() && !medium.boots_bios) {
         m_problem =
@@ -101,6 +102,7 @@ void NewVmDraft::use_disk(const MediumInfo& medium) {
     disk.file = medium.path;
     disk.bus = m_disk_bus;
     m_spec.disks.push_back(disk);
+    m_spec.display = DisplayKind::vga;
     m_disk_gib = 0;
 }
 

@@ -65,6 +65,9 @@ QString choice_text(std::string_view path, std::string_view word) {
         {QStringLiteral("sound=none"), SpecEditor::tr("None")},
         {QStringLiteral("sound=silent"), SpecEditor::tr("A sound card that nobody hears")},
         {QStringLiteral("sound=sdl"), SpecEditor::tr("On this computer")},
+        {QStringLiteral("display=none"), SpecEditor::tr("No screen (serial console only)")},
+        {QStringLiteral("display=vga"), SpecEditor::tr("VGA (works everywhere)")},
+        {QStringLiteral("display=virtio"), SpecEditor::tr("virtio (follows the window's size)")},
         {QStringLiteral("on_reboot=restart"), SpecEditor::tr("Start again")},
         {QStringLiteral("on_reboot=exit"), SpecEditor::tr("Turn off")},
     };

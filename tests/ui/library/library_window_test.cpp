@@ -22,6 +22,7 @@
 
 #include "tests/ui/support/test_library.hpp"
 #include "ui/console/console_view.hpp"
+#include "ui/console/screen_view.hpp"
 #include "ui/library/host_check_dialog.hpp"
 #include "ui/library/vm_page.hpp"
 #include "ui/newvm/new_sheet.hpp"
@@ -92,6 +93,46 @@ TEST_F(LibraryWindowTest, empty_library_offers_new_and_reaches_a_console_in_thre
     EXPECT_TRUE(wait_for([&] { return page()->console(0)->last_line() == QStringLiteral("login: root"); }));
     EXPECT_TRUE(wait_for([&] { return session()->last_line() == QStringLiteral("login: root"); }));
     file.remove();
+}
+
+TEST_F(LibraryWindowTest, screen_is_a_tab_of_machines_that_have_one) {
+    make_machine("one");
+    open();
+    auto* tabs = get<QTabWidget>("vmTabs", page());
+    EXPECT_EQ(page()->screen(), nullptr);
+    EXPECT_EQ(tabs->tabText(0), QStringLiteral("Serial 1"));
+    const auto set_display = [this](DisplayKind display) {
+        session()->update_spec({}, [display](VmSpec& spec) -> Status {
+            spec.display = display;
+            return {};
+        });
+    };
+    set_display(DisplayKind::vga);
+    ASSERT_TRUE(wait_for([this] { return page()->screen() != nullptr; }));
+    EXPECT_EQ(tabs->tabText(0), QStringLiteral("Screen"));
+    EXPECT_EQ(tabs->tabText(1), QStringLiteral("Serial 1"));
+    EXPECT_EQ(page()->screen()->screen()->description(), QStringLiteral("“one” is off: Start turns it on"));
+    set_display(DisplayKind::none);
+    EXPECT_TRUE(wait_for([this] { return page()->screen() == nullptr; }));
+}
+
+TEST_F(LibraryWindowTest, picture_of_the_screen_is_in_the_list) {
+    make_machine("one");
+    open();
+    const QModelIndex row = m_window->model().index(0);
+    EXPECT_TRUE(row.data(VmListModel::thumbnail_role).value<QImage>().isNull());
+    QImage picture(16, 12, QImage::Format_RGB32);
+    picture.fill(Qt::magenta);
+    session()->set_thumbnail(picture);
+    const auto* list = get<QListView>("vmList");
+    const QImage shown = list->viewport()->grab().toImage();
+    int magenta = 0;
+    for (int y = 0; y < shown.height(); ++y) {
+        for (int x = 0; x < shown.width(); ++x) {
+            magenta += shown.pixelColor(x, y) == QColor(Qt::magenta) ? 1 : 0;
+        }
+    }
+    EXPECT_GT(magenta, 500);
 }
 
 TEST_F(LibraryWindowTest, crash_shows_a_card_and_restart_works) {
