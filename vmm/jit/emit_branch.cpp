@@ -233,8 +233,8 @@ void Emitter::jump_back(int block, int64_t offset) {
     const asmjit::Label out = way_out(offset, ExitKind::run_loop);
     if (!keeps_flags) {
         a.cmp(slot(&m_places.core->requests, 4), 0);
-        a.jne(out);
-        a.jmp(m_labels[static_cast<size_t>(block)]);
+        a.je(m_labels[static_cast<size_t>(block)]);
+        a.jmp(out);
         return;
     }
     const asmjit::Label near_out = a.newLabel();
@@ -254,7 +254,8 @@ void Emitter::leave_when_requested(const asmjit::Label& out) {
 
 void Emitter::emit_conditional_back(x86asm::CondCode condition, int block, int64_t offset) {
     const asmjit::Label over = a.newLabel();
-    if (must_prepare_flags_for(block) || m_flags.memory) {
+    const bool can_make_flags = m_flags.recipe != nullptr && !entry_flags(block).host;
+    if (must_prepare_flags_for(block) || m_flags.memory || can_make_flags) {
         const FlagState before = m_flags;
         a.j(x86asm::negateCond(condition), over);
         prepare_flags_for(block);
@@ -276,16 +277,19 @@ void Emitter::emit_conditional(const GuestBlock& block, unsigned index, const Gu
     const x86asm::CondCode condition = condition_of(one);
     const int64_t target = target_of(one);
     load_flags();
-    if (block.taken == k_outside) {
+    const int taken = round_to_enter(block.taken);
+    if (taken == k_outside) {
         a.j(condition, way_out(target, ExitKind::none));
-    } else if (static_cast<unsigned>(block.taken) <= index) {
-        emit_conditional_back(condition, block.taken, target);
-    } else if (must_prepare_flags_for(block.taken)) {
-        m_edge_paths.push_back({a.newLabel(), block.taken, m_flags});
+    } else if (static_cast<unsigned>(taken) == index && block.first_round != k_outside && !m_careful) {
+        emit_next_round(condition, taken, target);
+    } else if (static_cast<unsigned>(taken) <= index) {
+        emit_conditional_back(condition, taken, target);
+    } else if (must_prepare_flags_for(taken)) {
+        m_edge_paths.push_back({a.newLabel(), taken, m_flags});
         a.j(condition, m_edge_paths.back().label);
     } else {
-        prepare_flags_for(block.taken);
-        a.j(condition, m_labels[static_cast<size_t>(block.taken)]);
+        prepare_flags_for(taken);
+        a.j(condition, m_labels[static_cast<size_t>(taken)]);
     }
     go_to(block.next, one.end(), index);
 }

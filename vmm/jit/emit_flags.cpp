@@ -72,7 +72,7 @@ Emitter::FlagState Emitter::entry_flags(int block) const {
 
 bool Emitter::must_prepare_flags_for(int block) const {
     const GuestBlock& to = m_guest->blocks[static_cast<size_t>(block)];
-    if (inherits_flags(block) || m_guest->instructions[to.first].live_in == 0) {
+    if (inherits_flags(block) || to.first_round != k_outside || m_guest->instructions[to.first].live_in == 0) {
         return false;
     }
     return entry_flags(block).host ? !m_flags.host : !m_flags.memory;
@@ -81,6 +81,9 @@ bool Emitter::must_prepare_flags_for(int block) const {
 // Where a block that does not take them as they are wants them.
 void Emitter::conform_flags(int block) {
     const FlagState wanted = entry_flags(block);
+    if (m_guest->blocks[static_cast<size_t>(block)].first_round != k_outside) {
+        return;
+    }
     if (m_guest->instructions[m_guest->blocks[static_cast<size_t>(block)].first].live_in == 0) {
         return;
     }
@@ -118,10 +121,12 @@ bool begins_with_host_flags(const GuestRegion& region, const GuestBlock& block) 
 
 }  // namespace
 
-// A loop that carries flags round has them in the host's.
+// A loop that carries flags round has them in the host's; later rounds of a loop can make them again (round_to_enter()).
 void Emitter::choose_entry_flags() {
     for (size_t i = 0; i < m_guest->blocks.size(); ++i) {
-        if (begins_with_host_flags(*m_guest, m_guest->blocks[i])) {
+        if (m_guest->blocks[i].first_round != k_outside) {
+            m_entry_flags[i] = FlagState{.host = false, .memory = false, .recipe = last_recipe(*m_guest, m_guest->blocks[i])};
+        } else if (begins_with_host_flags(*m_guest, m_guest->blocks[i])) {
             m_entry_flags[i] = FlagState{.host = true, .memory = false};
         }
     }
@@ -151,7 +156,7 @@ bool pass_block(GuestRegion& region, size_t index) {
     for (unsigned i = block.count; i-- > 0;) {
         GuestInstruction& one = region.instructions[block.first + i];
         one.live_out = live;
-        live = one.may_fault ? k_all_flags : static_cast<uint16_t>((live & ~one.flags.kills) | one.flags.reads);
+        live = one.may_fault && !one.is_sure ? k_all_flags : static_cast<uint16_t>((live & ~one.flags.kills) | one.flags.reads);
         changed = changed || one.live_in != live;
         one.live_in = live;
     }

@@ -146,6 +146,12 @@ x86asm::Mem Emitter::access_at(const SharedUse& use, unsigned bytes, AccessKind 
 x86asm::Mem Emitter::access(unsigned i) {
     const ZydisDecodedOperand& memory = operand(i);
     const SharedUse& use = m_one->operand_use;
+    if (is_on_loop_page(use)) {
+        const x86asm::Mem at = loop_page_operand(i);
+        a.lea(rcx, at);
+        m_latest_span = -1;
+        return x86asm::ptr(rcx, 0, at.size());
+    }
     const unsigned bytes = memory.size / 8U;
     const bool writes = (memory.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
     const AccessKind kind = writes ? AccessKind::write : AccessKind::read;
@@ -174,6 +180,9 @@ std::optional<x86asm::Mem> Emitter::plain_address(unsigned i) const {
 // Only the branch waits for the comparison with the tag, not the address.
 x86asm::Mem Emitter::access_at_once(unsigned i) {
     const ZydisDecodedOperand& memory = operand(i);
+    if (is_on_loop_page(m_one->operand_use)) {
+        return loop_page_operand(i);
+    }
     const std::optional<x86asm::Mem> plain = plain_address(i);
     if (!plain || !m_code64 || shares(m_one->operand_use)) {
         return access(i);
@@ -248,6 +257,16 @@ void Emitter::check_alignment(const x86asm::Mem& at, const SharedUse& use, unsig
         }
         return;
     }
+    if (is_where_it_was(use)) {
+        return;
+    }
+    if (is_on_loop_page(use)) {
+        clobber_flags();
+        a.lea(eax, at);
+        a.test(x86asm::al, static_cast<int>(alignment - 1));
+        a.jne(slow());
+        return;
+    }
     Span& span = m_spans[static_cast<unsigned>(use.check)];
     const unsigned residue = (alignment - use.offset % alignment) % alignment;  // that the span's address must have
     if (span.alignment >= alignment && span.residue % alignment == residue) {
@@ -265,10 +284,16 @@ void Emitter::check_alignment(const x86asm::Mem& at, const SharedUse& use, unsig
     span.residue = residue;
 }
 
-// Whether this instruction is the first to use one of its spans.
+// Nobody else uses the span, and its page is known from the round before.
+bool Emitter::is_alone_in_later_round(const SharedUse& use) const {
+    const GuestBlock& block = m_guest->blocks[m_block];
+    return block.first_round != k_outside && block.checks[static_cast<size_t>(use.check)].uses == 1;
+}
+
+// Whether this instruction is the first to use one of its spans, which others rely on.
 bool Emitter::will_check() const {
     const auto unchecked = [&](const SharedUse& use) {
-        return use.any() && !m_spans[static_cast<unsigned>(use.check)].checked;
+        return use.any() && !m_spans[static_cast<unsigned>(use.check)].checked && !is_alone_in_later_round(use);
     };
     return !m_careful && (unchecked(m_one->operand_use) || unchecked(m_one->stack_use));
 }

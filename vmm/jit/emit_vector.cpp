@@ -16,8 +16,6 @@ using x86asm::eax;
 using x86asm::rax;
 using x86asm::rcx;
 
-constexpr unsigned k_rcx_number = 1;
-
 bool is_general(ZydisRegister reg) {
     const ZydisRegisterClass kind = ZydisRegisterGetClass(reg);
     return kind == ZYDIS_REGCLASS_GPR32 || kind == ZYDIS_REGCLASS_GPR64;
@@ -45,11 +43,13 @@ int memory_operand(const Emitter& e) {
 // The numbers that go into ModRM and its extensions.
 struct Fields {
     unsigned reg = 0, rm = 0;
-    std::optional<x86asm::Mem> memory;  // at [rcx + ...], or [register + rcx + ...]
+    std::optional<x86asm::Mem> memory;
 
     [[nodiscard]] unsigned base() const { return memory->baseReg().id(); }
-    // Of what REX.B or VEX.B extends.
+    [[nodiscard]] unsigned index() const { return memory && memory->hasIndex() ? memory->indexReg().id() : 0; }
+    // What REX or VEX add to the fields: B and X.
     [[nodiscard]] unsigned high_bit() const { return (memory ? base() : rm) >> 3; }
+    [[nodiscard]] unsigned high_bit_of_index() const { return index() >> 3; }
 };
 
 unsigned host_number(const Emitter& e, int operand, unsigned raw) {
@@ -98,7 +98,7 @@ class Encoding {
         const unsigned mode = none ? 0U : small ? 0x40U : 0x80U;
         if (m_fields.memory->hasIndex()) {
             put(mode | m_fields.reg << 3 | k_sib);
-            put(k_rcx_number << 3 | base);
+            put(m_fields.memory->shift() << 6 | (m_fields.index() & 7) << 3 | base);
         } else {
             put(mode | m_fields.reg << 3 | base);
         }
@@ -115,7 +115,8 @@ class Encoding {
             }
         }
         const bool wide = (m_one.attributes & ZYDIS_ATTRIB_HAS_REX) != 0 && m_one.raw.rex.W != 0;
-        const unsigned rex = (wide ? 8U : 0U) | m_fields.reg >> 3 << 2 | m_fields.high_bit();
+        const unsigned rex = (wide ? 8U : 0U) | m_fields.reg >> 3 << 2 | m_fields.high_bit_of_index() << 1 |
+                             m_fields.high_bit();
         if (rex != 0) {
             put(0x40 | rex);
         }
@@ -157,7 +158,7 @@ class Encoding {
         const auto& vex = m_one.raw.vex;
         const auto last = static_cast<unsigned>(m_raw[vex.offset + vex.size - 1U]);
         put(0xc4);
-        put((m_fields.reg >> 3 ^ 1) << 7 | 0x40 | (m_fields.high_bit() ^ 1) << 5 | vex.m_mmmm);
+        put((m_fields.reg >> 3 ^ 1) << 7 | (m_fields.high_bit_of_index() ^ 1) << 6 | (m_fields.high_bit() ^ 1) << 5 | vex.m_mmmm);
         const unsigned three = vex.size == 2 ? last & 0x7f : last;
         put(m_one.machine_mode == ZYDIS_MACHINE_MODE_LONG_64 ? three : in_32_bit_code(three));
         m_fields.reg &= 7;

@@ -47,6 +47,7 @@ void Emitter::start(asmjit::CodeHolder& code, GuestRegion& guest) {
     m_wake_paths.clear();
     m_misses.clear();
     m_ways_out.clear();
+    m_page_paths.clear();
     m_edge_paths.clear();
     m_far_paths.clear();
     m_full_paths.clear();
@@ -74,6 +75,7 @@ Emitter::Outcome Emitter::emit(asmjit::CodeHolder& code, GuestRegion& guest, std
         emit_block(i);
     }
     emit_careful_blocks();
+    emit_page_paths();
     emit_edge_paths();
     emit_wake_paths();
     emit_misses();
@@ -92,7 +94,8 @@ void Emitter::list_blocks() {
         const GuestInstruction& first = m_guest->instructions[m_guest->blocks[i].first];
         const FlagState flags = entry_flags(static_cast<int>(i));
         const bool needs_recipe = flags.recipe != nullptr && !flags.memory;
-        if (m_bound[i] && !first.live_before.any() && !needs_recipe) {
+        const bool is_later_round = m_guest->blocks[i].first_round != k_outside;
+        if (m_bound[i] && !is_later_round && !first.live_before.any() && !needs_recipe) {
             m_output->blocks.push_back({.offset = first.offset,
                                         .wants_host_flags = flags.host,
                                         .code = static_cast<uint32_t>(m_code->labelOffset(m_labels[i]))});
@@ -141,6 +144,9 @@ void Emitter::emit_block(unsigned index) {
     m_block = index;
     m_spans.fill({});
     m_rcx_span = -1;
+    if (block.first_round != k_outside) {
+        begin_later_rounds(block);
+    }
     const unsigned count = body_of(block);
     for (unsigned i = 0; i < count; ++i) {
         m_in_block = i;

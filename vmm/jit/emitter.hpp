@@ -267,6 +267,24 @@ class Emitter {
         asmjit::Label label;
         FlagState flags;  // of who comes here
     };
+    // What is looked for in the TLB.
+    struct Look {
+        unsigned bytes;
+        AccessKind kind;
+        unsigned alignment = 1;
+        // An access no larger than its alignment lies within a page, so one look at its place there says all.
+        [[nodiscard]] bool says_alignment() const { return alignment > 1 && bytes <= alignment; }
+    };
+    // A span in a loop that is not on the page of the round before; and, when even the TLB's place does not have it, what
+    // was found for it. `miss` is valid in later rounds only.
+    struct PagePath {
+        asmjit::Label elsewhere, learn, found;
+        const GuestInstruction* one;
+        unsigned operand, below;
+        const FoundPage* page;
+        Look look;
+        asmjit::Label miss;
+    };
     struct WayOut {
         asmjit::Label label;
         int64_t offset;
@@ -280,16 +298,9 @@ class Emitter {
     void emit_block(unsigned index);
     void emit_careful_blocks();
     void emit_careful_block(unsigned index);
+    [[nodiscard]] bool is_alone_in_later_round(const SharedUse& use) const;
     [[nodiscard]] bool will_check() const;
     asmjit::Label careful();
-    // What is looked for in the TLB.
-    struct Look {
-        unsigned bytes;
-        AccessKind kind;
-        unsigned alignment = 1;
-        // An access no larger than its alignment lies within a page, so one look at its place there says all.
-        [[nodiscard]] bool says_alignment() const { return alignment > 1 && bytes <= alignment; }
-    };
     // Where to jump when the inline check misses (emit_refill.cpp): rcx is the linear address less the entry's tag. It
     // comes to `found` with rcx = the host address, or to `otherwise`; rax and flags are clobbered. With slow() as
     // `otherwise` it is an access of this very instruction, whose page fault may be delivered.
@@ -306,6 +317,16 @@ class Emitter {
     x86asm::Mem use_span(const SharedUse& use, unsigned bytes);
     void check_span(const SharedUse& use);
     [[nodiscard]] bool shares(const SharedUse& use) const { return !m_careful && use.any(); }
+    // Loops (emit_loop.cpp).
+    [[nodiscard]] int round_to_enter(int block) const;
+    void begin_later_rounds(const GuestBlock& block);
+    void emit_next_round(x86asm::CondCode condition, int block, int64_t offset);
+    [[nodiscard]] bool is_where_it_was(const SharedUse& use) const;
+    [[nodiscard]] bool is_on_loop_page(const SharedUse& use) const;
+    void check_loop_page(unsigned i, const SharedUse& use);
+    void learn_page(const FoundPage& page, AccessKind kind);
+    x86asm::Mem loop_page_operand(unsigned i);
+    void emit_page_paths();
     void conform_flags(int block);
     void make_flags_of(const GuestInstruction& recipe);
     [[nodiscard]] bool flags_outlive(const GuestInstruction& one) const;
@@ -384,6 +405,7 @@ class Emitter {
     std::vector<WakePath> m_wake_paths;
     std::vector<Miss> m_misses;
     std::vector<WayOut> m_ways_out;
+    std::vector<PagePath> m_page_paths;
     std::vector<EdgePath> m_edge_paths;
     std::vector<FarPath> m_far_paths;
     std::vector<FullPath> m_full_paths;

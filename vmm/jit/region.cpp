@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "vmm/jit/emitter.hpp"
+#include "vmm/jit/loops.hpp"
 
 namespace skep::jit {
 namespace {
@@ -37,7 +38,7 @@ bool may_fault(const GuestInstruction& one) {
         return true;
     }
     for (unsigned i = 0; i < one.decoded.operand_count; ++i) {
-        if (one.operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY) {
+        if (one.operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY && one.operands[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN) {
             return true;
         }
     }
@@ -206,6 +207,7 @@ void form_region(std::span<const std::byte> page, unsigned entry, GuestRegion& r
     region.highest = static_cast<uint16_t>(entry);
     region.wants_next_page = false;
     Former(page, entry, region).run();
+    split_loops(region);
 }
 
 }  // namespace skep::jit

@@ -12,6 +12,7 @@
 
 #include "vmm/interp/decode.hpp"
 #include "vmm/jit/flags.hpp"
+#include "vmm/jit/loops.hpp"
 #include "vmm/jit/shared_checks.hpp"
 #include "vmm/jit/units.hpp"
 
@@ -37,6 +38,7 @@ struct GuestInstruction {
     uint16_t live_out = 0;
     bool may_fault = false;  // or leave the region by itself
     bool straddles = false;  // ends on the next page
+    bool is_sure = false;  // not to do either in this place: it accesses what a loop's round before has checked
     bool interpreted = false;  // it has turned out to be the interpreter's
     UnitUse units;             // what it needs
     UnitUse live_before, live_after;  // what is certainly live
@@ -60,6 +62,10 @@ struct GuestBlock {
     int taken = k_outside, next = k_outside;  // blocks
     uint16_t incoming = 0;                    // ways into it from inside
     std::vector<SharedCheck> checks;
+    // Of the two versions of a loop (loops.hpp): the other one.
+    int first_round = k_outside, later_rounds = k_outside;
+
+    [[nodiscard]] bool is_loop() const { return first_round != k_outside || later_rounds != k_outside; }
 };
 
 struct GuestRegion {

@@ -46,12 +46,19 @@ inline constexpr unsigned k_jump_sites = 1 << 17;
 using SiteBranch = uint16_t;
 inline constexpr SiteBranch k_site_calls = 0x8000, k_no_branch = 0x7fff;  // the latter: the code just goes on there
 
+// A page as the TLB has it.
+struct FoundPage {
+    uint64_t tag = 0;     // linear address
+    uint64_t addend = 0;  // from linear addresses to the host's
+};
+
 struct Runtime {
     uint64_t page_base = 0;  // linear address of the page that the running region lies on
     uint64_t spare = 0;      // for one instruction
     uint64_t spare2 = 0;
     uint64_t top_bit = uint64_t{1} << 63;
     std::array<uint64_t, k_most_checks> checked{};  // host addresses of the running block's spans (shared_checks.hpp)
+    std::array<FoundPage, k_most_checks> pages{};  // of the running loop's spans (loops.hpp)
     uint32_t vectors_asleep = 1;  // 0: the host's vector registers and MXCSR are the guest's (units.hpp)
     uint32_t avx_asleep = 1;      // 0: that, and VEX encoded instructions are allowed
     uint32_t x87_asleep = 1;      // 0: the host's x87 registers are the guest's

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "vmm/jit/loops.hpp"
+
 namespace skep::jit {
 
 // One access of an instruction: of its memory operand, or of the stack (PUSH POP CALL RET LEAVE).
@@ -13,11 +15,16 @@ struct SharedUse {
     uint16_t offset = 0;  // from the lowest byte of the span
 
     [[nodiscard]] bool any() const { return check >= 0; }
+    bool operator==(const SharedUse&) const = default;
 };
 
 struct SharedCheck {
     uint16_t size = 0;    // bytes of the span
     bool writes = false;  // one of them does
+    uint8_t uses = 0;
+    Follow follow = Follow::no;
+
+    bool operator==(const SharedCheck&) const = default;
 };
 
 inline constexpr unsigned k_most_checks = 16;  // of a block

@@ -304,8 +304,8 @@ bool JitTranslator::emit(Region& region) {
     const uint32_t jump_sites = m_runtime->jump_sites_used;
     for (unsigned attempt = 0; attempt < k_attempts; ++attempt) {
         find_live_units(m_guest);
-        find_live_flags(m_guest);
         find_shared_checks(m_guest);
+        find_live_flags(m_guest);
         const uint64_t base = m_cache->next();
         asmjit::CodeHolder code;
         Emitter::Output output;
