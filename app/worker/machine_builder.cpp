@@ -16,6 +16,7 @@
 #include "devices/storage/ahci_controller.hpp"
 #include "devices/video/vga_adapter.hpp"
 #include "devices/virtio/virtio_blk.hpp"
+#include "devices/virtio/virtio_input.hpp"
 #include "devices/virtio/virtio_pci.hpp"
 #include "devices/virtio/virtio_rng.hpp"
 #include "display/sdl/audio_sdl.hpp"
@@ -33,6 +34,8 @@ constexpr uint8_t k_display_slot = 1;
 constexpr uint8_t k_rng_slot = 3;
 constexpr uint8_t k_first_disk_slot = 4;
 constexpr uint8_t k_last_disk_slot = 23;
+constexpr uint8_t k_keyboard_slot = 24;
+constexpr uint8_t k_tablet_slot = 25;
 constexpr unsigned k_ahci_ports = 6;
 constexpr uint32_t k_cd_block_size = 2048;
 constexpr uint64_t k_vram_bytes = 16 << 20;
@@ -68,6 +71,7 @@ class Builder {
     void add_bridges();
     Status add_display();
     void add_sound();
+    void add_input();
     Status add_disks();
     Status add_ahci();
     Status add_ahci_disk(const DiskSpec& disk);
@@ -323,6 +327,19 @@ Status Builder::add_disks() {
     return {};
 }
 
+// Who looks at a screen wants to point at it exactly: a tablet, and a keyboard without the 8042's bottleneck. Until the
+// guest has a driver for them, the PS/2 ones are heard.
+void Builder::add_input() {
+    if (!m_built.screen) {
+        return;
+    }
+    Machine& machine = *m_built.machine;
+    machine.add_device(std::make_unique<VirtioPci>(*m_context, "virtio-input-keyboard", PciAddress{k_keyboard_slot, 0},
+                                                   make_virtio_keyboard(machine.memory(), *m_built.input)));
+    machine.add_device(std::make_unique<VirtioPci>(*m_context, "virtio-input-tablet", PciAddress{k_tablet_slot, 0},
+                                                   make_virtio_tablet(machine.memory(), *m_built.input)));
+}
+
 void Builder::give_firmware_its_files() {
     FirmwareOptions options;
     options.text = m_spec.display == DisplayKind::none ? FirmwareOptions::Text::serial : FirmwareOptions::Text::screen;
@@ -422,6 +439,7 @@ Result<BuiltMachine> Builder::build() {
         status = add_disks();
     }
     if (status) {
+        add_input();
         watch_disk_space();
         status = set_up_boot();
     }

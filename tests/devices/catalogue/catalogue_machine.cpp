@@ -17,6 +17,8 @@ constexpr PciAddress k_rng_address{3, 0};
 constexpr PciAddress k_vga_address{1, 0};
 constexpr PciAddress k_virtio_vga_address{2, 0};
 constexpr uint64_t k_vram_bytes = 256 << 10;
+constexpr PciAddress k_keyboard_address{4, 0};
+constexpr PciAddress k_tablet_address{6, 0};
 constexpr uint64_t k_ecam = 0xb000'0000;
 constexpr size_t k_plain_ram = 0xa'0000;  // what firmware moves about lies above
 
@@ -60,6 +62,8 @@ const std::vector<CatalogueEntry>& catalogue_entries() {
         {"virtio-blk-disk0", {}, VirtioDriver::k_address},
         {"virtio-rng", {}, k_rng_address},
         {"hda0", {}, HdaController::k_pci_address},
+        {"virtio-input-keyboard", {}, k_keyboard_address},
+        {"virtio-input-tablet", {}, k_tablet_address},
         {"fw_cfg", {{false, 0x510, 12}}},
     };
     return entries;
@@ -90,6 +94,10 @@ CatalogueMachine::CatalogueMachine()
         make_virtio_blk(*machine.memory, virtio_disk, VirtioBlkConfig{.serial = "disk0", .queue_count = 2})));
     add(std::make_unique<VirtioPci>(context, "virtio-rng", k_rng_address, make_virtio_rng(*machine.memory)));
     add(std::make_unique<HdaController>(context, sound));
+    add(std::make_unique<VirtioPci>(context, "virtio-input-keyboard", k_keyboard_address,
+                                    make_virtio_keyboard(*machine.memory, input)));
+    add(std::make_unique<VirtioPci>(context, "virtio-input-tablet", k_tablet_address,
+                                    make_virtio_tablet(*machine.memory, input)));
     auto fw_cfg = std::make_unique<FwCfg>(context);
     fw_cfg->set_item(0, bytes_of("QEMU"));
     EXPECT_TRUE(fw_cfg->set_file("etc/test", bytes_of("some bytes for the firmware")));

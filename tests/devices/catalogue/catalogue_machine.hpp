@@ -16,8 +16,10 @@
 #include "devices/storage/ahci_controller.hpp"
 #include "devices/video/vga_adapter.hpp"
 #include "devices/virtio/virtio_blk.hpp"
+#include "devices/virtio/virtio_input.hpp"
 #include "devices/virtio/virtio_rng.hpp"
 #include "devices/virtio/virtio_vga.hpp"
+#include "display/input/input_hub.hpp"
 #include "tests/devices/board/board_fixture.hpp"
 #include "tests/support/ahci_driver.hpp"
 #include "tests/support/memory_block.hpp"
@@ -63,6 +65,7 @@ class CatalogueMachine : public BoardFixture {
     // Random accesses of every kind to one device, with time passing and disks working.
     void stir(const CatalogueEntry& entry, unsigned accesses, uint64_t seed);
 
+    InputHub input;
     std::unique_ptr<PciBus> bus;
     DeviceContext context;
     std::shared_ptr<MemoryBlock> ahci_disk = std::make_shared<MemoryBlock>(k_disk_size);
