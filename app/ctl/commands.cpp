@@ -45,6 +45,7 @@ Commands make_commands() {
         }
     }
     commands.push_back(make_wait_screen_command());
+    commands.push_back(make_view_command());
     commands.push_back(make_console_command());
     commands.push_back(make_set_command());
     commands.push_back(make_eject_command());

@@ -18,6 +18,7 @@ class Command;
 [[nodiscard]] std::vector<std::unique_ptr<Command>> make_screen_commands();  // screenshot, screendump, resize
 [[nodiscard]] std::vector<std::unique_ptr<Command>> make_input_commands();   // sendkeys, type, click
 [[nodiscard]] std::unique_ptr<Command> make_wait_screen_command();
+[[nodiscard]] std::unique_ptr<Command> make_view_command();
 [[nodiscard]] std::unique_ptr<Command> make_set_command();
 [[nodiscard]] std::unique_ptr<Command> make_eject_command();
 [[nodiscard]] std::unique_ptr<Command> make_insert_command();

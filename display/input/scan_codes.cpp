@@ -72,4 +72,13 @@ uint8_t hid_usage_of_key(KeyCode key) {
     return facts != nullptr ? facts->usage : 0;
 }
 
+KeyCode key_of_hid_usage(uint32_t usage) {
+    for (const KeyFacts& facts : key_table()) {
+        if (facts.usage == usage && usage != 0) {
+            return facts.key;
+        }
+    }
+    return k_no_key;
+}
+
 }  // namespace skep

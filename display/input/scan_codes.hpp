@@ -31,5 +31,6 @@ struct Set1Bytes {
 
 // USB HID Usage Tables, page 0x07 (Keyboard/Keypad); 0: none.
 [[nodiscard]] uint8_t hid_usage_of_key(KeyCode key);
+[[nodiscard]] KeyCode key_of_hid_usage(uint32_t usage);
 
 }  // namespace skep

@@ -61,7 +61,7 @@ void RfbViewer::run() {
     }
     m_keyboard.release_all();
     if (m_pointer_mask != 0) {
-        on_pointer(0, m_pointer_x, m_pointer_y);
+        m_input.move_by(0, 0, 0);  // where it is
     }
     m_rfb_screen.reset();
     ::shutdown(m_socket.get(), SHUT_RDWR);
@@ -244,6 +244,9 @@ void RfbViewer::give_library(std::span<const uint8_t> message) {
         const OfferedEncodings offered = parse_encodings(message);
         m_client->preferredEncoding = offered.preferred;
         m_client->useCopyRect = FALSE;
+        // The library's list of messages lacks the extended keys: libvncclient would forget them.
+        m_client->enableSupportedMessages = m_client->enableSupportedEncodings = FALSE;
+        m_client->enableServerIdentity = FALSE;
         m_acknowledge = offered.extended_key && !m_extended_keys;
         m_extended_keys = offered.extended_key;
         m_pointer_motion = offered.pointer_motion;
@@ -296,8 +299,6 @@ void RfbViewer::on_pointer(uint32_t mask, uint32_t x, uint32_t y) {
         }
     }
     m_pointer_mask = mask;
-    m_pointer_x = x;
-    m_pointer_y = y;
 }
 
 int RfbViewer::on_desktop_size(int width, int height) {

@@ -83,8 +83,6 @@ class RfbViewer {
     std::optional<bool> m_told_absolute;  // what the viewer knows of the guest's pointer
     size_t m_skip = 0;  // bytes of clipboard text still to be thrown away
     uint32_t m_pointer_mask = 0;
-    uint32_t m_pointer_x = 0;
-    uint32_t m_pointer_y = 0;
     Time m_next_frame{};
     std::chrono::milliseconds m_pace{0};
     std::thread m_thread;

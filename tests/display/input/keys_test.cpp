@@ -90,6 +90,7 @@ TEST(Keys, pause_is_one_sequence_and_nothing_on_release) {
 TEST(Keys, scan_codes_lead_back_to_their_keys) {
     for (const KeyFacts& facts : key_table()) {
         EXPECT_EQ(key_of_qemu_code(qemu_code_of_key(facts.key)), facts.key) << facts.name;
+        EXPECT_EQ(key_of_hid_usage(hid_usage_of_key(facts.key)), facts.key) << facts.name;
         if (facts.key != KEY_PAUSE) {
             EXPECT_EQ(key_of_set1(facts.set1), facts.key) << facts.name;
         }
@@ -113,6 +114,8 @@ TEST(Keys, unknown_codes_are_no_key) {
     EXPECT_EQ(set1(84, true), Bytes{});
     EXPECT_EQ(qemu_code_of_key(255), 0U);
     EXPECT_EQ(hid_usage_of_key(255), 0);
+    EXPECT_EQ(key_of_hid_usage(0), k_no_key);
+    EXPECT_EQ(key_of_hid_usage(0x1e1e), k_no_key);
 }
 
 TEST(Keys, usages_follow_the_hid_table) {

@@ -262,7 +262,8 @@ TEST_F(RfbServerTest, cursor_is_shown_by_the_viewer) {
 
 TEST_F(RfbServerTest, extended_keys_are_offered_and_heard) {
     Viewer viewer(connect(), "raw");
-    ASSERT_TRUE(viewer.until([&] { return SupportsClient2Server(viewer.get(), rfbQemuEvent) != FALSE; }));
+    ASSERT_TRUE(viewer.until([&] { return viewer.shows({320, 200}, 0x102030); }));
+    ASSERT_NE(SupportsClient2Server(viewer.get(), rfbQemuEvent), FALSE);  // still, after a whole picture
     SendExtendedKeyEvent(viewer.get(), 0xff0d, 0x9c, TRUE);
     SendExtendedKeyEvent(viewer.get(), 0xff0d, 0x9c, FALSE);
     SendExtendedKeyEvent(viewer.get(), 'q', 0, TRUE);  // a viewer that does not know the place of the key
