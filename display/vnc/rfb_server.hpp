@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // RfbServer: the guest's screen for VNC viewers (RFC 6143), over libvncserver, on sockets that others have bound. Only
-// the same user may connect to a Unix socket; a TCP socket is meant for loopback and asks for a password.
+// the same user may connect to a Unix socket; a TCP socket is meant for loopback and asks for a password. The program
+// ignores SIGPIPE.
 #pragma once
 
 #include <map>

@@ -18,7 +18,7 @@
 
 namespace skep {
 
-// One thread. Any failure is for good: the connection has ended.
+// One thread. Any failure is for good: the connection has ended. The program ignores SIGPIPE.
 class RfbClient {
   public:
     // A connected stream socket on which the worker speaks RFB. Waits for its greeting.

@@ -6,6 +6,7 @@
 #include <linux/input-event-codes.h>
 #include <poll.h>
 #include <rfb/rfbclient.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <algorithm>

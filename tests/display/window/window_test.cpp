@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <linux/input-event-codes.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -60,6 +61,7 @@ class Keys final : public KeyboardSink, public PointerSink {
 class WindowTest : public testing::Test {
   protected:
     WindowTest() {
+        signal(SIGPIPE, SIG_IGN);  // as the programs do: the other end may be gone at any write
         screen.set_source(&picture);
         hub.add(static_cast<KeyboardSink&>(keys));
         hub.add(static_cast<PointerSink&>(keys));
