@@ -112,6 +112,13 @@ void BlockCache::insert(Block* block, const std::byte* host) {
     page = block;
 }
 
+void BlockCache::hurry(const std::byte* host, uint32_t key) {
+    Block* block = find(host, key);
+    if (block != nullptr && block->ops()->run == run_counting && block->ops()->immediate != 0) {
+        block->ops()->immediate = 1;
+    }
+}
+
 void BlockCache::unlink(Block* block) {
     Block** link = &m_buckets[bucket_of(block->host, block->key)];
     while (*link != nullptr && *link != block) {

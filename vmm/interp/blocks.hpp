@@ -48,6 +48,9 @@ class BlockCache {
     // Makes a decoded block known as the code at `host`.
     void insert(Block* block, const std::byte* host);
 
+    // The block at `host`, if there is one that counts, calls Core::translator the next time it runs.
+    void hurry(const std::byte* host, uint32_t key);
+
     [[nodiscard]] bool holds_page(const std::byte* host_page) const { return m_pages.contains(host_page); }
     // Every block of this page becomes stale, the running one included.
     void drop_page(const std::byte* host_page);

@@ -62,6 +62,7 @@ class InterpVcpu final : public Vcpu {
     // Between instructions: delivers what is due. True when the processor then runs on at Core::rip as usual; false: it is
     // the run loop's turn.
     [[nodiscard]] bool goes_on();
+    [[nodiscard]] BlockCache& blocks() { return m_blocks; }
 
   private:
     enum class Wish : uint8_t { protect, drop };

@@ -175,11 +175,15 @@ asmjit::Label Emitter::way_out(int64_t offset, ExitKind kind) {
 // The current instruction, at the end of its block, goes on at `offset`.
 SiteBranch Emitter::branch_to(int64_t offset) const { return offset == m_one->end() ? k_no_branch : m_one->offset; }
 
-// The flags are in memory. ExitKind::none: to the code there, if it is known.
+// The flags are where that wants them. ExitKind::none: to the code there, if it is known.
 void Emitter::emit_way_out(int64_t offset, ExitKind kind, SiteBranch branch) {
     if (kind != ExitKind::none) {
         load_page_address(rcx, offset);
         a.jmp(asmjit::imm(m_places.thunks.leave));
+        return;
+    }
+    if (const Elsewhere* known = m_guest->find_elsewhere(offset)) {
+        a.jmp(asmjit::imm(known->code));
         return;
     }
     const FarPath unknown{a.newLabel(), {}, offset, is_on_page(offset) ? nullptr : new_jump_site(branch)};
@@ -203,7 +207,11 @@ void Emitter::emit_ways_out() {
             m_output->stale_exit = static_cast<uint32_t>(a.offset());  // emit_entry() asked for it
         }
         m_flags = way.flags;
-        ensure_flags_in_memory();
+        if (way.kind == ExitKind::none) {
+            conform_flags_outside(way.offset);
+        } else {
+            ensure_flags_in_memory();
+        }
         emit_way_out(way.offset, way.kind, way.branch);
     }
 }
@@ -212,7 +220,7 @@ void Emitter::emit_ways_out() {
 // From the end of block `from` to a block, or out to `offset`.
 void Emitter::go_to(int block, int64_t offset, unsigned from) {
     if (block == k_outside) {
-        ensure_flags_in_memory();
+        conform_flags_outside(offset);
         emit_way_out(offset, ExitKind::none, branch_to(offset));
         return;
     }

@@ -95,6 +95,17 @@ void Emitter::conform_flags(int block) {
     }
 }
 
+// The same for what is outside.
+void Emitter::conform_flags_outside(int64_t offset) {
+    const Elsewhere* to = m_guest->find_elsewhere(offset);
+    if (to == nullptr || (to->live_flags != 0 && to->wants_memory_flags)) {
+        ensure_flags_in_memory();
+    }
+    if (to != nullptr && to->live_flags != 0 && to->wants_host_flags) {
+        load_flags();
+    }
+}
+
 void Emitter::prepare_flags_for(int block) {
     if (inherits_flags(block)) {
         m_entry_flags[static_cast<size_t>(block)] = m_flags;
@@ -135,22 +146,25 @@ void Emitter::choose_entry_flags() {
 // --- who wants which flags -----------------------------------------------------------------------------------------------
 namespace {
 
-uint16_t live_at_start(const GuestRegion& region, int block) {
-    return block == k_outside ? k_all_flags : region.instructions[region.blocks[static_cast<size_t>(block)].first].live_in;
+// What is wanted where block `index` goes on. A way back looks for requests, and the interrupt it may take shows every flag.
+uint16_t live_at(const GuestRegion& region, size_t index, int to) {
+    if (to == k_outside) {
+        return region.blocks[index].flags_outside;
+    }
+    const auto block = static_cast<size_t>(to);
+    return block > index ? region.instructions[region.blocks[block].first].live_in : k_all_flags;
 }
 
 // True when something changed.
 bool pass_block(GuestRegion& region, size_t index) {
     const GuestBlock& block = region.blocks[index];
     uint16_t live = k_all_flags;
-    const auto goes_forward = [&](int to) { return to != k_outside && static_cast<size_t>(to) > index; };
-    // A way back looks for requests, and the interrupt it may take shows every flag.
-    if (block.end == BlockEnd::jump && goes_forward(block.taken)) {
-        live = live_at_start(region, block.taken);
-    } else if (block.end == BlockEnd::falls_through && goes_forward(block.next)) {
-        live = live_at_start(region, block.next);
-    } else if (block.end == BlockEnd::conditional && goes_forward(block.taken) && goes_forward(block.next)) {
-        live = static_cast<uint16_t>(live_at_start(region, block.taken) | live_at_start(region, block.next));
+    if (block.end == BlockEnd::jump) {
+        live = live_at(region, index, block.taken);
+    } else if (block.end == BlockEnd::falls_through) {
+        live = live_at(region, index, block.next);
+    } else if (block.end == BlockEnd::conditional) {
+        live = static_cast<uint16_t>(live_at(region, index, block.taken) | live_at(region, index, block.next));
     }
     bool changed = false;
     for (unsigned i = block.count; i-- > 0;) {

@@ -10,6 +10,8 @@ namespace {
 using x86asm::ecx;
 using x86asm::rax;
 
+constexpr unsigned k_short_block = 8;  // instructions
+
 class ErrorRecorder final : public asmjit::ErrorHandler {
   public:
     void handleError(asmjit::Error, const char*, asmjit::BaseEmitter*) override { failed = true; }
@@ -91,17 +93,20 @@ Emitter::Outcome Emitter::emit(asmjit::CodeHolder& code, GuestRegion& guest, std
 // Those that take nothing for granted but where the flags are.
 void Emitter::list_blocks() {
     for (size_t i = 0; i < m_guest->blocks.size(); ++i) {
-        const GuestInstruction& first = m_guest->instructions[m_guest->blocks[i].first];
+        const GuestBlock& block = m_guest->blocks[i];
+        const GuestInstruction& first = m_guest->instructions[block.first];
         const FlagState flags = entry_flags(static_cast<int>(i));
         const bool needs_recipe = flags.recipe != nullptr && !flags.memory;
-        const bool is_later_round = m_guest->blocks[i].first_round != k_outside;
+        const bool is_later_round = block.first_round != k_outside;
         if (m_bound[i] && !is_later_round && !first.live_before.any() && !needs_recipe) {
             m_output->blocks.push_back({.offset = first.offset,
+                                        .live_flags = first.live_in,
+                                        .wants_memory_flags = flags.memory,
                                         .wants_host_flags = flags.host,
+                                        .is_better_copied = block.end == BlockEnd::leaves && block.count <= k_short_block,
                                         .code = static_cast<uint32_t>(m_code->labelOffset(m_labels[i]))});
         }
     }
-    std::ranges::sort(m_output->blocks, {}, &RegionBlock::offset);
 }
 
 Emitter::Outcome Emitter::emit_second_entry(asmjit::CodeHolder& code, uint64_t block, bool wants_host_flags, Region& region,

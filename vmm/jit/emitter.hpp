@@ -370,6 +370,7 @@ class Emitter {
     // Does a way to the block have to load or save flags?
     [[nodiscard]] bool must_prepare_flags_for(int block) const;
     void prepare_flags_for(int block);
+    void conform_flags_outside(int64_t offset);
 
     Places m_places;
     std::deque<Site>& m_sites;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "vmm/cpu/vcpu.hpp"
+#include "vmm/jit/tuning.hpp"
 
 namespace skep::jit {
 
@@ -17,7 +18,7 @@ struct JitOptions {
     std::function<void(const std::string& text)> report{};
     bool perf_map = false;  // writes /tmp/perf-PID.map
     // What tests choose otherwise.
-    uint32_t threshold = 32;  // how often a block is interpreted before it is translated
+    Tuning tuning{};
     size_t cache_bytes = 0;   // of translated code, a vCPU; 0: by their number. A multiple of 4096.
 };
 

@@ -47,10 +47,11 @@ bool may_fault(const GuestInstruction& one) {
 
 class Former {
   public:
-    Former(std::span<const std::byte> page, unsigned entry, GuestRegion& region)
+    Former(std::span<const std::byte> page, unsigned entry, const CodeSoFar& known, GuestRegion& region)
         : m_decoder(interp::decoder_for(region.code64 ? k_long_mode : k_flat_mode)),
           m_page(page),
           m_entry(entry),
+          m_known(known),
           m_region(region),
           m_found(region.found) {
         m_found.clear();
@@ -77,7 +78,8 @@ class Former {
     static constexpr int16_t k_nothing = -1;
 
     void want(int64_t offset) {
-        if (offset >= 0 && offset < k_page && !m_leader[static_cast<size_t>(offset)]) {
+        if (offset >= 0 && offset < k_page && !m_leader[static_cast<size_t>(offset)] &&
+            m_known.has_run(static_cast<unsigned>(offset)) && !m_known.find_translated(static_cast<unsigned>(offset))) {
             m_leader[static_cast<size_t>(offset)] = true;
             m_waiting.push_back(static_cast<uint16_t>(offset));
         }
@@ -91,6 +93,9 @@ class Former {
         while (at < k_page && m_found.size() < k_most_instructions) {
             if (m_at[at] != k_nothing) {
                 m_leader[at] = true;
+                return;
+            }
+            if (at != offset && m_known.find_translated(at)) {
                 return;
             }
             GuestInstruction& one = m_found.emplace_back();
@@ -159,14 +164,28 @@ class Former {
         return m_block_at[static_cast<size_t>(offset)];
     }
 
+    // The block there. One that is outside says which flags it wants.
+    int way_to(int64_t offset, GuestBlock& from) {
+        const int block = block_at(offset);
+        if (block == k_outside) {
+            const bool on_page = offset >= 0 && offset < k_page;
+            const auto there = on_page ? m_known.find_translated(static_cast<unsigned>(offset)) : std::nullopt;
+            from.flags_outside |= there ? there->live_flags : k_all_flags;
+            if (there) {
+                m_region.elsewhere.push_back(*there);
+            }
+        }
+        return block;
+    }
+
     void connect() {
         for (GuestBlock& block : m_region.blocks) {
             const GuestInstruction& last = m_region.instructions[block.first + block.count - 1U];
             if (block.end == BlockEnd::jump || block.end == BlockEnd::conditional) {
-                block.taken = block_at(target_of(last));
+                block.taken = way_to(target_of(last), block);
             }
             if (block.end != BlockEnd::jump && block.end != BlockEnd::leaves) {
-                block.next = block_at(last.end());
+                block.next = way_to(last.end(), block);
             }
             for (const int to : {block.taken, block.next}) {
                 if (to != k_outside) {
@@ -179,6 +198,7 @@ class Former {
     const ZydisDecoder& m_decoder;
     std::span<const std::byte> m_page;
     unsigned m_entry;
+    const CodeSoFar& m_known;
     GuestRegion& m_region;
     std::vector<GuestInstruction>& m_found;
     unsigned m_lowest = k_page, m_highest = 0;  // where something was found, at most
@@ -200,13 +220,19 @@ int64_t target_of(const GuestInstruction& instruction) {
     return int64_t{instruction.end()} + instruction.operands[0].imm.value.s;
 }
 
-void form_region(std::span<const std::byte> page, unsigned entry, GuestRegion& region) {
+const Elsewhere* GuestRegion::find_elsewhere(int64_t offset) const {
+    const auto found = std::ranges::find(elsewhere, offset, &Elsewhere::offset);
+    return found == elsewhere.end() ? nullptr : &*found;
+}
+
+void form_region(std::span<const std::byte> page, unsigned entry, const CodeSoFar& known, GuestRegion& region) {
     region.instructions.clear();
     region.blocks.clear();
+    region.elsewhere.clear();
     region.lowest = static_cast<uint16_t>(entry);
     region.highest = static_cast<uint16_t>(entry);
     region.wants_next_page = false;
-    Former(page, entry, region).run();
+    Former(page, entry, known, region).run();
     split_loops(region);
 }
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -60,6 +61,7 @@ struct GuestBlock {
     uint16_t count = 0;
     BlockEnd end = BlockEnd::leaves;
     int taken = k_outside, next = k_outside;  // blocks
+    uint16_t flags_outside = 0;               // that those want which are outside
     uint16_t incoming = 0;                    // ways into it from inside
     std::vector<SharedCheck> checks;
     // Of the two versions of a loop (loops.hpp): the other one.
@@ -68,18 +70,43 @@ struct GuestBlock {
     [[nodiscard]] bool is_loop() const { return first_round != k_outside || later_rounds != k_outside; }
 };
 
+// A block of another region where this one goes on, without a look for requests: that region is older, so whoever comes
+// back from it comes by an entry.
+struct Elsewhere {
+    uint16_t offset = 0;      // in the page
+    uint16_t live_flags = 0;  // as in RegionBlock
+    bool wants_memory_flags = false;
+    bool wants_host_flags = false;
+    uint64_t code = 0;        // executable address
+};
+
 struct GuestRegion {
     bool code64 = true;
     std::vector<GuestInstruction> instructions;  // each block's in a row
     std::vector<GuestInstruction> found;         // form_region()'s own, kept for its memory
     std::vector<GuestBlock> blocks;              // the entry first, the others by address
+    std::vector<Elsewhere> elsewhere;            // where the ways out lead
     uint16_t lowest = 0, highest = 0;            // bytes [lowest, highest) of the page that were looked at
     bool wants_next_page = false;                // an instruction goes on behind the bytes that were given
+
+    [[nodiscard]] const Elsewhere* find_elsewhere(int64_t offset) const;  // null: nobody knows, or it is inside
+};
+
+// What is known of a page's code beforehand.
+class CodeSoFar {
+  public:
+    virtual ~CodeSoFar() = default;
+    // The interpreter came to this offset by a jump, or behind one.
+    [[nodiscard]] virtual bool has_run(unsigned offset) const = 0;
+    // A region to go on in.
+    [[nodiscard]] virtual std::optional<Elsewhere> find_translated(unsigned offset) const = 0;
 };
 
 // Decodes from `page` (a copy of the page's 4096 bytes, and some of the next one's if they are known), as region.code64
-// says. Without instructions when the first one does not lie in these bytes as a whole or is none.
-void form_region(std::span<const std::byte> page, unsigned entry, GuestRegion& region);
+// says, what has run and is not translated yet. Most code that could be reached never runs, and what is reached from several sides
+// would be translated for each.
+// Without instructions when the first one does not lie in these bytes as a whole or is none.
+void form_region(std::span<const std::byte> page, unsigned entry, const CodeSoFar& known, GuestRegion& region);
 
 // The distance of a direct jump's target from the start of the instruction's page.
 [[nodiscard]] int64_t target_of(const GuestInstruction& instruction);

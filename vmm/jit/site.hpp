@@ -13,8 +13,11 @@ namespace skep::jit {
 
 // A block of a region where code that comes from elsewhere may go on.
 struct RegionBlock {
-    uint16_t offset = 0;  // in the page
+    uint16_t offset = 0;      // in the page
+    uint16_t live_flags = 0;  // arithmetic flags that it wants to be right, in Core::status or the host's, or in both
+    bool wants_memory_flags = false;
     bool wants_host_flags = false;
+    bool is_better_copied = false;  // a few instructions, and who knows where it leads: to jump there is no gain
     uint32_t code = 0;    // distance from Region::entry
 };
 
@@ -22,7 +25,6 @@ struct Region {
     const std::byte* host_page = nullptr;
     uint64_t entry = 0;       // executable address
     uint64_t stale_exit = 0;  // code that leaves at the region's entry: where a patched entry jumps
-    std::vector<RegionBlock> blocks;  // by offset
     std::vector<uint64_t> returns;  // executable addresses where the calls in it come back
     uint64_t linear = 0;      // address of the entry when it was made
     uint16_t offset = 0;      // of the entry in the page

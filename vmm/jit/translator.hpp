@@ -12,12 +12,14 @@
 #include "vmm/interp/translator.hpp"
 #include "vmm/jit/code_cache.hpp"
 #include "vmm/jit/emitter.hpp"
+#include "vmm/jit/page_code.hpp"
 #include "vmm/jit/perf_map.hpp"
 #include "vmm/jit/profile.hpp"
 #include "vmm/jit/region.hpp"
 #include "vmm/jit/return_stacks.hpp"
 #include "vmm/jit/runtime.hpp"
 #include "vmm/jit/site.hpp"
+#include "vmm/jit/tuning.hpp"
 #include "vmm/interp/low_memory.hpp"
 
 namespace skep::jit {
@@ -38,7 +40,7 @@ struct ProfileOptions {
 class JitTranslator final : public interp::Translator {
   public:
     // Null when this host cannot translate (no BMI2 or AVX, no executable or no low memory).
-    static std::unique_ptr<JitTranslator> create(interp::Core& core, size_t cache_bytes, uint32_t threshold,
+    static std::unique_ptr<JitTranslator> create(interp::Core& core, size_t cache_bytes, const Tuning& tuning,
                                                  const ProfileOptions& options = {});
     ~JitTranslator() override;
     JitTranslator(const JitTranslator&) = delete;
@@ -73,15 +75,11 @@ class JitTranslator final : public interp::Translator {
     [[nodiscard]] const JitStats& stats() const { return m_stats; }
 
   private:
-    struct Page {
-        std::unordered_map<uint32_t, Region*> regions;  // by offset | key << 16
-        std::unordered_map<uint32_t, std::vector<uint64_t>> waiting;  // links (executable addresses) to what is not there yet
-        std::vector<JumpSite*> straddlers;  // instructions of the page before that end here
-    };
+    class KnownCode;
 
-    JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cache, uint32_t threshold);
+    JitTranslator(interp::Core& core, std::unique_ptr<CodeCache> cache, const Tuning& tuning);
     Region* find_region(const std::byte* host, uint32_t key);
-    Region* make_second_entry(const Region& of, const RegionBlock& block);
+    Region* make_second_entry(const PageCode::Inside& inside);
     Region* make_region(const std::byte* host, uint32_t key);
     void copy_code(const std::byte* host_page, unsigned offset, uint32_t key);
     const std::byte* next_page(uint64_t rip);
@@ -92,10 +90,11 @@ class JitTranslator final : public interp::Translator {
     bool make_profile(const ProfileOptions& options);
     void thunks_made();
     ExitKind enter_profiled(ExitKind (*code)(uint64_t), const Region& region);
+    void add_blocks(const Region& region, const Emitter::Output& output);
     void link(Region& region, const Emitter::Output& output);
 
     interp::Core& m_core;
-    uint32_t m_threshold;
+    Tuning m_tuning;
     std::unique_ptr<CodeCache> m_cache;
     interp::LowPointer<Runtime> m_runtime;
     ReturnStacks m_returns;
@@ -103,7 +102,7 @@ class JitTranslator final : public interp::Translator {
     size_t m_thunk_bytes = 0;
     std::deque<Region> m_regions;
     std::deque<Site> m_sites;
-    std::unordered_map<const std::byte*, Page> m_pages;
+    std::unordered_map<const std::byte*, PageCode> m_pages;
     std::unique_ptr<Emitter> m_emitter;
     GuestRegion m_guest;
     std::array<std::byte, 4096 + interp::k_longest_instruction> m_copy{};  // of a page and the start of the next one

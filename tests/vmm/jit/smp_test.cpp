@@ -56,7 +56,7 @@ class Smp : public testing::TestWithParam<const char*> {
         if (std::string(GetParam()) == "interp") {
             return std::make_unique<interp::InterpHypervisor>();
         }
-        return std::make_unique<jit::JitHypervisor>(jit::JitOptions{.threshold = 2});
+        return std::make_unique<jit::JitHypervisor>(jit::JitOptions{.tuning = {.threshold = 2}});
     }
     template <typename Write>
     void program(uint64_t address, Write write) {

@@ -129,10 +129,13 @@ std::unique_ptr<Hypervisor> choppy(Fault fault) {
 
 std::unique_ptr<Hypervisor> make_engine(const std::string& name) {
     if (name == "interp") return std::make_unique<interp::InterpHypervisor>();
-    if (name == "jit") return std::make_unique<jit::JitHypervisor>(jit::JitOptions{.threshold = 1});
-    if (name == "jit-warm") return std::make_unique<jit::JitHypervisor>(jit::JitOptions{.threshold = 4});
+    if (name == "jit") {
+        return std::make_unique<jit::JitHypervisor>(
+            jit::JitOptions{.tuning = {.threshold = 1, .reach = jit::Reach::everything}});
+    }
+    if (name == "jit-warm") return std::make_unique<jit::JitHypervisor>(jit::JitOptions{.tuning = {.threshold = 3}});
     if (name == "jit-small") {
-        return std::make_unique<jit::JitHypervisor>(jit::JitOptions{.threshold = 2, .cache_bytes = 256 << 10});
+        return std::make_unique<jit::JitHypervisor>(jit::JitOptions{.tuning = {.threshold = 2}, .cache_bytes = 256 << 10});
     }
     if (name == "choppy") return choppy(Fault::none);
     if (name == "wrong-flag") return choppy(Fault::flag);

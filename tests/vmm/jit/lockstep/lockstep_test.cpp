@@ -56,6 +56,10 @@ TEST(Lockstep, translator_equals_interpreter) {
     const uint64_t seed = chosen_seed(), blocks = environment_number("SKEP_LOCKSTEP_BLOCKS", 100'000);
     EXPECT_EQ(run("interp", "jit", seed, blocks), "") << "SKEP_LOCKSTEP_SEED=" << seed;
 }
+TEST(Lockstep, regions_of_what_ran_equal_interpreter) {
+    const uint64_t seed = chosen_seed(), blocks = environment_number("SKEP_LOCKSTEP_BLOCKS", 100'000);
+    EXPECT_EQ(run("interp", "jit-warm", seed, blocks / 2), "") << "SKEP_LOCKSTEP_SEED=" << seed;
+}
 TEST(Lockstep, translator_with_full_cache_equals_interpreter) {
     const uint64_t seed = chosen_seed(), blocks = environment_number("SKEP_LOCKSTEP_BLOCKS", 100'000);
     EXPECT_EQ(run("interp", "jit-small", seed, blocks / 3), "") << "SKEP_LOCKSTEP_SEED=" << seed;

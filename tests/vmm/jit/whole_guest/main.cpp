@@ -83,7 +83,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 int run(const Options& options) {
     std::unique_ptr<Hypervisor> engine = std::make_unique<interp::InterpHypervisor>();
     if (options.engine == "jit") {
-        engine = std::make_unique<jit::JitHypervisor>(jit::JitOptions{.threshold = options.threshold});
+        engine = std::make_unique<jit::JitHypervisor>(jit::JitOptions{.tuning = {.threshold = options.threshold}});
     }
     whole_guest::Recorder recorder(*engine, options.mark_interval);
     VmSpec spec;
