@@ -9,7 +9,7 @@ namespace {
 constexpr uint16_t k_first_port = 0x3b0;
 constexpr uint64_t k_port_count = 0x30;
 constexpr uint16_t k_first_dispi_port = 0x1ce;
-constexpr uint64_t k_dispi_ports = 3;  // index, data, and data again where it is aligned
+constexpr uint64_t k_dispi_ports = 4;  // index; data; from 0x1d0 data again, where it is aligned
 constexpr uint64_t k_window = 0xa'0000;
 
 constexpr uint64_t k_area_ports = 0x400, k_area_ports_end = 0x420;

@@ -10,7 +10,7 @@
 
 namespace skep::vga {
 
-// Ports 0x3b0-0x3df and 0x1ce-0x1d0, memory 0xa0000-0xbffff. They answer whatever the PCI command register says, since they
+// Ports 0x3b0-0x3df and 0x1ce-0x1d1, memory 0xa0000-0xbffff. They answer whatever the PCI command register says, since they
 // are nobody else's on this board. Not answered: the MDA's ports 0x3b0-0x3b3 and 0x3bb-0x3bf, which read as ones.
 class LegacyRanges {
   public:

@@ -56,7 +56,7 @@ const std::vector<CatalogueEntry>& catalogue_entries() {
         {"pci", {{false, 0xcf8, 8}, {true, k_ecam, 0x10'0000}}},
         {"q35-host-bridge", {{true, 0xc'0000, 0x4'0000}}, PciAddress{0, 0}},
         {"ich9-lpc", {}, PciAddress{0x1f, 0}},
-        {"vga", {{false, 0x3b0, 0x30}, {false, 0x1ce, 3}, {true, 0xa'0000, 0x2'0000}}, k_vga_address},
+        {"vga", {{false, 0x3b0, 0x30}, {false, 0x1ce, 4}, {true, 0xa'0000, 0x2'0000}}, k_vga_address},
         {"virtio-vga", {}, k_virtio_vga_address},
         {"ahci0", {}, AhciDriver::k_address},
         {"virtio-blk-disk0", {}, VirtioDriver::k_address},

@@ -269,6 +269,9 @@ TEST_F(VgaGraphicsTest, dispi_tells_its_limits_and_memory) {
     EXPECT_EQ(dispi(3), 32);
     EXPECT_GE(dispi(1), 1920);
     dispi(4, 0);
+    ports.write(0x1ce, 2, 1);
+    ports.write(0x1d0, 2, 1024);
+    EXPECT_EQ(ports.read(0x1d0, 2), 1024U) << "the aligned data port";
     EXPECT_EQ(mmio.read(k_registers + 0x500, 2), 0xb0c5U);
     mmio.write(k_registers + 0x502, 2, 800);
     EXPECT_EQ(dispi(1), 800);
