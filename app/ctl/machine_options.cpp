@@ -50,7 +50,7 @@ void MachineOptions::declare(CLI::App& app) {
     app.add_option("--kernel", m_kernel, "Kernel to start directly")->type_name("FILE");
     app.add_option("--initrd", m_initrd, "Initial RAM disk for the kernel")->type_name("FILE");
     app.add_option("--append", m_append, "Kernel command line")->type_name("TEXT");
-    app.add_option("--display", m_display, "none or vga")->type_name("NAME");
+    app.add_option("--display", m_display, "none, vga or virtio (create: vga when there is an --iso, else none)")->type_name("NAME");
     app.add_option("--module", m_modules, "Multiboot module: FILE or 'FILE arguments' (may be repeated)")
         ->type_name("TEXT")
         ->allow_extra_args(false);

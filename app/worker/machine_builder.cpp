@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "app/worker/boot_screen.hpp"
 #include "app/worker/pci_resources.hpp"
 #include "devices/audio/hda_controller.hpp"
 #include "devices/block/raw.hpp"
@@ -21,6 +22,7 @@
 #include "devices/virtio/virtio_rng.hpp"
 #include "display/sdl/audio_sdl.hpp"
 #include "display/sound/silent_sound.hpp"
+#include "devices/virtio/virtio_vga.hpp"
 #include "vmm/boot/direct_boot.hpp"
 #include "vmm/boot/firmware.hpp"
 #include "vmm/boot/linux_loader.hpp"
@@ -186,7 +188,8 @@ Status Builder::add_display() {
     }
     GuestMemory& memory = m_built.machine->memory();
     auto vram = memory.add_device_memory(k_vram_bytes);
-    auto image = load_option_rom("vgabios-stdvga.bin");
+    const bool is_virtio = m_spec.display == DisplayKind::virtio;
+    auto image = load_option_rom(is_virtio ? "vgabios-virtio.bin" : "vgabios-stdvga.bin");
     if (!vram || !image) {
         return tl::unexpected(vram ? image.error() : vram.error());
     }
@@ -196,8 +199,13 @@ Status Builder::add_display() {
     }
     m_built.screen = std::make_unique<Screen>();
     const VgaConfig config{.vram = *vram, .rom = {rom, image->size()}};
-    m_built.machine->add_device(std::make_unique<VgaAdapter>(*m_context, PciAddress{k_display_slot, 0}, config,
-                                                             m_built.machine->write_log(), *m_built.screen));
+    WriteLog& log = m_built.machine->write_log();
+    constexpr PciAddress k_address{k_display_slot, 0};
+    if (is_virtio) {
+        m_built.machine->add_device(std::make_unique<VirtioVga>(*m_context, k_address, config, log, *m_built.screen));
+    } else {
+        m_built.machine->add_device(std::make_unique<VgaAdapter>(*m_context, k_address, config, log, *m_built.screen));
+    }
     return {};
 }
 
@@ -375,14 +383,18 @@ Status Builder::set_up_direct_boot() {
         }
         multiboot.modules.push_back({*path, module.arguments});
     }
-    const LinuxFiles linux{.kernel = *kernel, .initrd = *initrd, .command_line = m_spec.append};
+    LinuxFiles linux{.kernel = *kernel, .initrd = *initrd, .command_line = m_spec.append, .screen = {}};
     IoSpace& ports = m_built.machine->ports();
+    const bool has_display = m_spec.display != DisplayKind::none;
     m_built.machine->set_boot_load([=, &ports, platform = m_platform, bus = m_bus, kind = m_spec.firmware](
-                                       GuestMemory& memory, CpuState& state) -> Status {
+                                       GuestMemory& memory, CpuState& state) mutable -> Status {
         for (const PortWrite& write : direct_boot_chipset_setup(platform)) {
             ports.write(write.port, write.size, write.value);
         }
         assign_pci_resources(*bus);
+        if (has_display) {
+            linux.screen = set_boot_mode(ports, *bus, {k_display_slot, 0});
+        }
         auto rsdp = place_direct_boot_tables(memory, platform);
         if (!rsdp) {
             return tl::unexpected(rsdp.error());

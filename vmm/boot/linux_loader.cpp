@@ -55,8 +55,9 @@ enum Field : size_t {
     k_header_end = 0x264,
 };
 // Fields of struct boot_params outside the header (Documentation/arch/x86/zero-page.rst).
-constexpr size_t k_screen_columns = 0x07, k_screen_lines = 0x0e, k_screen_is_vga = 0x0f, k_screen_points = 0x10;
-constexpr size_t k_screen_mode = 0x06, k_acpi_rsdp = 0x70, k_e820_count = 0x1e8, k_e820_table = 0x2d0;
+constexpr size_t k_screen_is_vga = 0x0f, k_lfb_width = 0x12, k_lfb_height = 0x14, k_lfb_depth = 0x16, k_lfb_base = 0x18;
+constexpr size_t k_lfb_size = 0x1c, k_lfb_linelength = 0x24, k_lfb_components = 0x26;
+constexpr size_t k_acpi_rsdp = 0x70, k_e820_count = 0x1e8, k_e820_table = 0x2d0;
 constexpr size_t k_e820_most = 128;
 constexpr size_t k_boot_params_bytes = 4096;
 
@@ -238,17 +239,24 @@ Status place_command_line(GuestMemory& memory, const Kernel& kernel, const std::
     return put_into_ram(memory, k_command_line, text.c_str(), text.size() + 1);
 }
 
-void describe_screen(std::span<std::byte> params) {
-    constexpr uint8_t k_text_80x25 = 3;
-    params[k_screen_mode] = std::byte{k_text_80x25};
-    params[k_screen_columns] = std::byte{80};
-    params[k_screen_lines] = std::byte{25};
-    params[k_screen_is_vga] = std::byte{1};
-    store_le<uint16_t>(&params[k_screen_points], 16);
+// struct screen_info (include/uapi/linux/screen_info.h), as a boot loader fills it after setting a VESA mode.
+void describe_screen(std::span<std::byte> params, const BootScreen& screen) {
+    constexpr uint8_t k_linear_frame_buffer = 0x23;  // VIDEO_TYPE_VLFB
+    constexpr unsigned k_bytes_a_pixel = 4;
+    constexpr uint8_t k_components[8] = {8, 16, 8, 8, 8, 0, 8, 24};  // bits and place of red, green, blue, unused
+    params[k_screen_is_vga] = std::byte{k_linear_frame_buffer};
+    store_le<uint16_t>(&params[k_lfb_width], screen.width);
+    store_le<uint16_t>(&params[k_lfb_height], screen.height);
+    store_le<uint16_t>(&params[k_lfb_depth], 8 * k_bytes_a_pixel);
+    store_le<uint32_t>(&params[k_lfb_base], screen.address);
+    store_le<uint32_t>(&params[k_lfb_size], screen.bytes >> 16);
+    store_le<uint16_t>(&params[k_lfb_linelength], static_cast<uint16_t>(screen.width * k_bytes_a_pixel));
+    std::memcpy(&params[k_lfb_components], k_components, sizeof k_components);
 }
 
 std::array<std::byte, k_boot_params_bytes> boot_params(const Kernel& kernel, const PlatformDescription& platform,
-                                                       const Placed& initrd, GuestAddress rsdp) {
+                                                       const LinuxFiles& files, const Placed& initrd,
+                                                       GuestAddress rsdp) {
     constexpr uint8_t k_unregistered_loader = 0xff;
     constexpr uint16_t k_video_normal = 0xffff;
     std::array<std::byte, k_boot_params_bytes> params{};
@@ -265,8 +273,8 @@ std::array<std::byte, k_boot_params_bytes> boot_params(const Kernel& kernel, con
     store_le(&params[k_ramdisk_image], static_cast<uint32_t>(initrd.start));
     store_le(&params[k_ramdisk_size], static_cast<uint32_t>(initrd.size));
     store_le(&params[k_acpi_rsdp], rsdp);
-    if (platform.has_vga) {
-        describe_screen(params);
+    if (files.screen) {
+        describe_screen(params, *files.screen);
     }
     const std::vector<E820Entry> map = direct_boot_memory_map(platform);
     const std::vector<std::byte> bytes = e820_bytes(map);
@@ -308,7 +316,7 @@ Result<CpuState> load_linux(GuestMemory& memory, const PlatformDescription& plat
     if (!initrd) {
         return tl::unexpected(initrd.error());
     }
-    const auto params = boot_params(*kernel, platform, *initrd, rsdp);
+    const auto params = boot_params(*kernel, platform, files, *initrd, rsdp);
     if (const Status put = put_into_ram(memory, k_boot_params, params.data(), params.size()); !put) {
         return tl::unexpected(put.error());
     }

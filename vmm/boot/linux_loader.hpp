@@ -3,6 +3,8 @@
 // newer.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "vmm/base/result.hpp"
@@ -12,10 +14,19 @@
 
 namespace skep {
 
+// A linear frame buffer of 32 bits a pixel that is on when the kernel starts (blue in the lowest byte).
+struct BootScreen {
+    uint32_t address = 0;
+    uint32_t bytes = 0;
+    uint16_t width = 0;
+    uint16_t height = 0;
+};
+
 struct LinuxFiles {
     std::string kernel;  // path of a bzImage
     std::string initrd;  // path; empty: none
     std::string command_line;
+    std::optional<BootScreen> screen = std::nullopt;  // nullopt: the kernel finds no screen
 };
 
 // Puts kernel, initrd, command line and boot parameters into RAM and gives the boot processor's state. The kernel is

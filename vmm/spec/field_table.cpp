@@ -10,7 +10,7 @@ namespace {
 constexpr std::array<std::string_view, 4> k_cpu_backends{"auto", "kvm", "interp", "jit"};
 constexpr std::array<std::string_view, 3> k_firmwares{"bios", "linux", "multiboot"};
 constexpr std::array<std::string_view, 2> k_disk_buses{"ahci", "virtio"};
-constexpr std::array<std::string_view, 2> k_displays{"none", "vga"};
+constexpr std::array<std::string_view, 3> k_displays{"none", "vga", "virtio"};
 constexpr std::array<std::string_view, 4> k_sounds{"auto", "none", "silent", "sdl"};
 constexpr std::array<std::string_view, 2> k_on_reboot{"restart", "exit"};
 
@@ -67,7 +67,8 @@ const std::array k_machine_fields{
     Field<VmSpec>{{"serial.ports", "Serial ports", "Number of serial ports (COM1 to COM4).", FieldType::integer,
                    Apply::next_start, "1", "", 0, 4, {}},
                   &VmSpec::serial_ports},
-    Field<VmSpec>{{"display", "Display", "none leaves only the serial ports; vga works in every system.",
+    Field<VmSpec>{{"display", "Display",
+                   "none leaves only the serial ports; vga works in every system; virtio follows the window's size.",
                    FieldType::choice, Apply::next_start, "none", "", 0, 0, k_displays},
                   choice<&VmSpec::display, VmSpec, DisplayKind>()},
     Field<VmSpec>{{"sound", "Sound", "sdl plays and records on this host; silent is a sound card that nobody hears; auto is sdl "

@@ -16,7 +16,7 @@ inline constexpr uint32_t k_spec_format = 1;
 enum class CpuBackend { automatic, kvm, interp, jit };   // "auto", "kvm", "interp", "jit"
 enum class Firmware { bios, linux_kernel, multiboot };   // "bios", "linux", "multiboot"
 enum class DiskBus { ahci, virtio };
-enum class DisplayKind { none, vga };
+enum class DisplayKind { none, vga, virtio };
 enum class SoundKind { automatic, none, silent, sdl };     // "auto", "none", "silent", "sdl"
 enum class OnReboot { restart, exit };
 

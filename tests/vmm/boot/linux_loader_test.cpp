@@ -191,6 +191,25 @@ TEST_F(LinuxLoader, what_does_not_fit_is_refused) {
     EXPECT_NE(refusal(bzimage("K"), {}, std::string("a\0b", 3)).find("NUL"), std::string::npos);
 }
 
+// struct screen_info of Documentation/arch/x86/zero-page.rst; rsi points at boot_params.
+TEST_F(LinuxLoader, screen_is_described_to_the_kernel) {
+    LinuxFiles files{.kernel = folder.write("k", bzimage("K")), .initrd = {}, .command_line = {}};
+    const auto without = load_linux(*memory, platform, files, 0, reset_cpu_state(0x663));
+    ASSERT_TRUE(without);
+    EXPECT_EQ(param<uint8_t>(0x0f, without->gpr[k_rsi]), 0);
+    files.screen = BootScreen{.address = 0xe000'0000, .bytes = 640 * 400 * 4, .width = 640, .height = 400};
+    const auto with = load_linux(*memory, platform, files, 0, reset_cpu_state(0x663));
+    ASSERT_TRUE(with);
+    const GuestAddress params = with->gpr[k_rsi];
+    EXPECT_EQ(param<uint8_t>(0x0f, params), 0x23) << "VIDEO_TYPE_VLFB";
+    EXPECT_EQ(param<uint16_t>(0x12, params), 640);
+    EXPECT_EQ(param<uint16_t>(0x14, params), 400);
+    EXPECT_EQ(param<uint16_t>(0x16, params), 32);
+    EXPECT_EQ(param<uint32_t>(0x18, params), 0xe000'0000U);
+    EXPECT_EQ(param<uint32_t>(0x1c, params), 640U * 400 * 4 >> 16) << "in units of 64 KiB";
+    EXPECT_EQ(param<uint16_t>(0x24, params), 640 * 4);
+}
+
 TEST_F(LinuxLoader, missing_initrd_is_named) {
     LinuxFiles files{.kernel = folder.write("k", bzimage("K")), .initrd = folder.path("gone"), .command_line = {}};
     const auto state = load_linux(*memory, platform, files, 0, reset_cpu_state(0x663));
