@@ -70,4 +70,26 @@ class VirtioDevice {
     virtual void load(StateReader& reader) = 0;
 };
 
+// For devices that answer every request at once: takes what waits in a queue, gives each chain to `answer`, which returns
+// the bytes it has written, and tells the driver. Bounded by the ring's size: the rest waits for the next notification.
+template <typename Answer>
+void answer_chains(VirtioSession& session, VirtioTransport& transport, unsigned queue_index, Answer answer) {
+    if (queue_index >= session.queues.size() || !session.queues[queue_index]) {
+        return;
+    }
+    Virtqueue& queue = *session.queues[queue_index];
+    unsigned budget = 2U * queue.config().size;
+    do {
+        for (auto chain = queue.pop(); chain; chain = queue.pop()) {
+            queue.push(chain->head, answer(*chain));
+        }
+    } while (queue.enable_notifications() && --budget > 0);
+    if (queue.take_notification()) {
+        transport.interrupt_queue(queue_index);
+    }
+    if (!queue.problem().empty()) {
+        transport.device_broken(queue.problem());
+    }
+}
+
 }  // namespace skep

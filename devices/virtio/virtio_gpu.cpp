@@ -96,22 +96,7 @@ void VirtioGpu::reset_state() {
 }
 
 void VirtioGpu::queue_notified(unsigned queue_index) {
-    if (queue_index >= m_session.queues.size() || !m_session.queues[queue_index]) {
-        return;
-    }
-    Virtqueue& queue = *m_session.queues[queue_index];
-    unsigned budget = 2U * queue.config().size;  // the rest waits for the next notification
-    do {
-        for (auto chain = queue.pop(); chain; chain = queue.pop()) {
-            queue.push(chain->head, answer(*chain));
-        }
-    } while (queue.enable_notifications() && --budget > 0);
-    if (queue.take_notification()) {
-        m_transport->interrupt_queue(queue_index);
-    }
-    if (!queue.problem().empty()) {
-        m_transport->device_broken(queue.problem());
-    }
+    answer_chains(m_session, *m_transport, queue_index, [this](const VirtioChain& chain) { return answer(chain); });
 }
 
 // Returns the bytes written.

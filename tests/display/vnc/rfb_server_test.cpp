@@ -6,7 +6,6 @@
 #include <linux/input-event-codes.h>
 #include <poll.h>
 #include <rfb/rfbclient.h>
-#include <signal.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -16,6 +15,8 @@
 #include <future>
 #include <optional>
 #include <thread>
+
+#include "tests/support/input_notes.hpp"
 
 namespace skep::test {
 namespace {
@@ -60,33 +61,6 @@ class Picture final : public ScreenSource {
     uint32_t m_colour = 0x102030;
     bool m_changed = true;
     CursorImage m_cursor;
-};
-
-class Input final : public KeyboardSink, public PointerSink {
-  public:
-    void key(KeyCode code, bool down) override { note(fmt::format("{}{} ", down ? "+" : "-", code)); }
-    [[nodiscard]] bool absolute() const override { return is_absolute; }
-    std::atomic<bool> is_absolute{true};
-    [[nodiscard]] bool listening() const override { return true; }
-    void move_to(uint32_t x, uint32_t y, uint8_t buttons) override { note(fmt::format("{},{}:{} ", x, y, buttons)); }
-    void move_by(int32_t x, int32_t y, uint8_t buttons) override { note(fmt::format("{:+},{:+}:{} ", x, y, buttons)); }
-    void wheel(int32_t v, int32_t h, uint8_t) override { note(fmt::format("w{},{} ", v, h)); }
-    // What was heard, once it ends so; all of it when it does not within a few seconds.
-    std::string wait_for(const std::string& end) {
-        std::unique_lock lock(m_mutex);
-        m_change.wait_for(lock, 5s, [&] { return m_heard.ends_with(end); });
-        return m_heard;
-    }
-
-  private:
-    void note(const std::string& text) {
-        const std::lock_guard lock(m_mutex);
-        m_heard += text;
-        m_change.notify_all();
-    }
-    std::mutex m_mutex;
-    std::condition_variable m_change;
-    std::string m_heard;
 };
 
 class Viewer {
@@ -212,7 +186,7 @@ class RfbServerTest : public testing::Test {
     }
 
     Picture picture;
-    Input input;
+    InputNotes input;
     Screen screen;
     InputHub hub;
     EventLoop loop;

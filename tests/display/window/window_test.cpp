@@ -16,6 +16,7 @@
 #include "display/vnc/rfb_server.hpp"
 #include "display/window/rfb_client.hpp"
 #include "display/window/sdl_window.hpp"
+#include "tests/support/input_notes.hpp"
 
 namespace skep::test {
 namespace {
@@ -31,31 +32,6 @@ class OneColour final : public ScreenSource {
             canvas.damage({0, 0, 320, 200});
         }
     }
-};
-
-class Keys final : public KeyboardSink, public PointerSink {
-  public:
-    void key(KeyCode code, bool down) override { note(fmt::format("{}{} ", down ? "+" : "-", code)); }
-    [[nodiscard]] bool absolute() const override { return true; }
-    [[nodiscard]] bool listening() const override { return true; }
-    void move_to(uint32_t x, uint32_t y, uint8_t buttons) override { note(fmt::format("{},{}:{} ", x, y, buttons)); }
-    void move_by(int32_t, int32_t, uint8_t) override {}
-    void wheel(int32_t v, int32_t h, uint8_t) override { note(fmt::format("w{},{} ", v, h)); }
-    std::string wait_for(const std::string& end) {
-        std::unique_lock lock(m_mutex);
-        m_change.wait_for(lock, 5s, [&] { return m_heard.ends_with(end); });
-        return m_heard;
-    }
-
-  private:
-    void note(const std::string& text) {
-        const std::lock_guard lock(m_mutex);
-        m_heard += text;
-        m_change.notify_all();
-    }
-    std::mutex m_mutex;
-    std::condition_variable m_change;
-    std::string m_heard;
 };
 
 class WindowTest : public testing::Test {
@@ -97,7 +73,7 @@ class WindowTest : public testing::Test {
     }
 
     OneColour picture;
-    Keys keys;
+    InputNotes keys;
     Screen screen;
     InputHub hub;
     EventLoop loop;

@@ -11,33 +11,6 @@ enum class Paging { none, two_levels, pae };
 constexpr Paging k_all_paging[] = {Paging::none, Paging::two_levels, Paging::pae};
 constexpr uint64_t k_directory = 0x60'0000;
 
-struct FlatEngines {
-    CpuHarness interpreted{std::make_unique<interp::InterpHypervisor>(), CpuMode::protected32};
-    CpuHarness translated{std::make_unique<jit::JitHypervisor>(), CpuMode::protected32};
-
-    template <typename Prepare>
-    void each(Prepare prepare) {
-        prepare(interpreted);
-        prepare(translated);
-    }
-    [[nodiscard]] uint64_t regions() {
-        return static_cast<jit::JitTranslator&>(*translated.core().translator).stats().regions;
-    }
-    void expect_equal(const char* what) {
-        const CpuState& left = interpreted.state;
-        const CpuState& right = translated.state;
-        for (unsigned i = 0; i < 16; ++i) {
-            EXPECT_EQ(left.gpr[i], right.gpr[i]) << what << ": register " << i;
-        }
-        EXPECT_EQ(left.rip, right.rip) << what;
-        EXPECT_EQ(left.rflags, right.rflags) << what;
-        EXPECT_EQ(left.cr2, right.cr2) << what;
-        EXPECT_EQ(left.activity, right.activity) << what;
-        EXPECT_TRUE(left.xsave == right.xsave) << what << ": vector state";
-        EXPECT_TRUE(std::ranges::equal(interpreted.memory->ram(), translated.memory->ram())) << what << ": memory";
-    }
-};
-
 // One to one, with large pages.
 void set_paging(CpuHarness& cpu, Paging paging) {
     constexpr uint64_t k_pse = 0x10, k_pae = 0x20, k_pg = 0x8000'0000;
@@ -85,13 +58,13 @@ void prepare(CpuHarness& cpu, Paging paging) {
 
 void compare(const char* what, const Bytes& body) {
     for (const Paging paging : k_all_paging) {
-        FlatEngines engines;
+        Engines engines(CpuMode::protected32);
         engines.each([&](CpuHarness& cpu) {
             prepare(cpu, paging);
             cpu.run(flat_loop_of(body));
         });
         engines.expect_equal(what);
-        EXPECT_GT(engines.regions(), 0U) << what;
+        EXPECT_GT(engines.stats().regions, 0U) << what;
         EXPECT_EQ(engines.translated.state.activity, Activity::halted) << what;
     }
 }
@@ -121,7 +94,7 @@ TEST(FlatCode, addresses_wrap_at_four_gibibytes) {
     // mov esi, 0xfffff000; mov eax, [esi + 0x11000]; lea edx, [esi + esi*4 + 0x20000]
     compare("wrap", {0xbe, 0x00, 0xf0, 0xff, 0xff, 0x8b, 0x86, 0x00, 0x10, 0x01, 0, 0x8d, 0x94, 0xb6, 0, 0, 2, 0});
     // push rbp's lower half where the upper half of a register is not zero: add [ebx], with ebx from 64-bit garbage
-    FlatEngines engines;
+    Engines engines(CpuMode::protected32);
     engines.each([&](CpuHarness& cpu) {
         prepare(cpu, Paging::none);
         cpu.state.gpr[k_rbx] |= uint64_t{0xabcd} << 32;
@@ -135,7 +108,7 @@ TEST(FlatCode, fs_is_added_and_its_limit_kept) {
     compare("fs", {0x64, 0xa1, 0x08, 0, 0, 0, 0x64, 0x01, 0x15, 0x10, 0, 0, 0});
     // The loop goes up to the limit: mov eax, fs:[ecx]; add ecx, 4; jmp
     for (const uint32_t limit : {0x1ffU, 0x201U, 0x203U}) {
-        FlatEngines engines;
+        Engines engines(CpuMode::protected32);
         engines.each([&](CpuHarness& cpu) {
             prepare(cpu, Paging::none);
             cpu.state.segment[k_fs].limit = limit;
@@ -144,7 +117,7 @@ TEST(FlatCode, fs_is_added_and_its_limit_kept) {
         });
         engines.expect_equal("limit");
         EXPECT_EQ(engines.translated.gpr(k_rcx), (limit + 1) / 4 * 4) << limit;
-        EXPECT_GT(engines.regions(), 0U);
+        EXPECT_GT(engines.stats().regions, 0U);
     }
 }
 
@@ -154,7 +127,7 @@ TEST(FlatCode, flags_go_through_pushfd_and_popfd) {
 
 // A data segment with a base is the interpreter's.
 TEST(FlatCode, segments_that_are_not_flat_are_not_translated) {
-    FlatEngines engines;
+    Engines engines(CpuMode::protected32);
     engines.each([&](CpuHarness& cpu) {
         prepare(cpu, Paging::none);
         cpu.state.segment[k_ds].base = 0x100;
@@ -162,7 +135,7 @@ TEST(FlatCode, segments_that_are_not_flat_are_not_translated) {
         cpu.run(flat_loop_of({0x8b, 0x03, 0x01, 0x43, 0x04}));
     });
     engines.expect_equal("base of DS");
-    EXPECT_EQ(engines.regions(), 0U);
+    EXPECT_EQ(engines.stats().regions, 0U);
 }
 
 }  // namespace

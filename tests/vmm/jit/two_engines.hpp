@@ -33,8 +33,12 @@ inline Bytes loop_of(const Bytes& body) {
 }
 
 struct Engines {
-    CpuHarness interpreted{std::make_unique<interp::InterpHypervisor>()};
-    CpuHarness translated{std::make_unique<jit::JitHypervisor>()};
+    explicit Engines(CpuMode mode = CpuMode::long64)
+        : interpreted(std::make_unique<interp::InterpHypervisor>(), mode),
+          translated(std::make_unique<jit::JitHypervisor>(), mode) {}
+
+    CpuHarness interpreted;
+    CpuHarness translated;
 
     template <typename Prepare>
     void each(Prepare prepare) {
