@@ -90,7 +90,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Case one = make_case(data);
     const size_t most = k_code_pages * 4096 - one.code_offset - 64;
     const Assembled code = make_code(one, data + k_header, std::min(size - k_header, most));
-    machine().set_patience(2, std::chrono::microseconds(200));
+    machine().set_patience(std::chrono::microseconds(400));
     machine().load(one, code);
     machine().run();
     return 0;

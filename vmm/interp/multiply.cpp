@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// MUL IMUL DIV IDIV MULX (SDM 2). Division leaves the flags, which it makes undefined, alone.
+// MUL IMUL DIV IDIV MULX (SDM 2). A multiplication makes SF, ZF, AF and PF undefined: some processors leave them as they
+// were, so the host's instruction finds the guest's there. Division leaves all flags, which it makes undefined, alone.
+#include "vmm/interp/alu_operations.hpp"
 #include "vmm/interp/builders.hpp"
 #include "vmm/interp/ea.hpp"
 #include "vmm/interp/flags.hpp"
@@ -53,56 +55,35 @@ typename DoubleOf<T>::Unsigned read_pair(const Core& core) {
     }
 }
 
-template <typename T>
-void multiply_unsigned(Core& core, const Op* op) {
-    set_fault_rip(core, op);
-    T low = read_reg<T>(core, k_rax * 8);
-    const T factor = read_rm<T>(core, *op);
-    T high{};
-    uint16_t flags;
-    if constexpr (sizeof(T) == 1) {
-        uint16_t product = low;
-        asm("mul %[f]\n\tmovzwl %%ax, %%ecx\n\tlahf\n\tseto %%al"
-            : "+a"(product), "=&c"(flags) : [f] "q"(factor) : "cc");
-        std::swap(product, flags);
-        write_reg<uint16_t>(core, k_rax * 8, product);
-    } else {
-        T product{};
-        asm("mul %[f]\n\tmov %[low], %[product]\n\tlahf\n\tseto %%al"
-            : [low] "+a"(low), "=&d"(high), [product] "=&r"(product) : [f] "r"(factor) : "cc");
-        flags = static_cast<uint16_t>(low);
-        write_pair<T>(core, product, high);
+// The accumulator times `factor`: the product's halves in `low` (of bytes: all of it) and `high`.
+#define SKEP_MULTIPLICATION(Name, mnemonic)                                                                  \
+    struct Name {                                                                                            \
+        template <typename T>                                                                                \
+        static void apply(uint16_t& status, uint64_t& low, uint64_t& high, T factor) {                       \
+            asm(SKEP_LOAD_FLAGS "mov %[l], %%rax\n\t" mnemonic " %[f]\n\tmov %%rax, %[l]" SKEP_SAVE_FLAGS     \
+                : "+&a"(status), [l] "+&r"(low), "=&d"(high) : [f] "r"(factor) : "cc");                      \
+        }                                                                                                    \
     }
-    core.status = flags;
-}
-template <typename T>
-void multiply_signed(Core& core, const Op* op) {
+SKEP_MULTIPLICATION(Mul, "mul");
+SKEP_MULTIPLICATION(Imul, "imul");
+#undef SKEP_MULTIPLICATION
+
+template <typename Operation, typename T>
+void multiply(Core& core, const Op* op) {
     set_fault_rip(core, op);
-    T low = read_reg<T>(core, k_rax * 8);
+    uint64_t low = read_reg<T>(core, k_rax * 8), high = 0;
     const T factor = read_rm<T>(core, *op);
-    T high{};
-    uint16_t flags;
+    Operation::apply(core.status, low, high, factor);
     if constexpr (sizeof(T) == 1) {
-        uint16_t product = low;
-        asm("imul %[f]\n\tmovzwl %%ax, %%ecx\n\tlahf\n\tseto %%al"
-            : "+a"(product), "=&c"(flags) : [f] "q"(factor) : "cc");
-        std::swap(product, flags);
-        write_reg<uint16_t>(core, k_rax * 8, product);
+        write_reg<uint16_t>(core, k_rax * 8, static_cast<uint16_t>(low));
     } else {
-        T product{};
-        asm("imul %[f]\n\tmov %[low], %[product]\n\tlahf\n\tseto %%al"
-            : [low] "+a"(low), "=&d"(high), [product] "=&r"(product) : [f] "r"(factor) : "cc");
-        flags = static_cast<uint16_t>(low);
-        write_pair<T>(core, product, high);
+        write_pair<T>(core, static_cast<T>(low), static_cast<T>(high));
     }
-    core.status = flags;
 }
 // IMUL r, r/m and IMUL r, r/m, imm.
 template <typename T>
 T multiply_truncated(uint16_t& status, T a, T b) {
-    uint16_t flags;
-    asm("imul %[b], %[a]\n\tlahf\n\tseto %%al" : [a] "+r"(a), "=a"(flags) : [b] "r"(b) : "cc");
-    status = flags;
+    asm(SKEP_LOAD_FLAGS "imul %[b], %[a]" SKEP_SAVE_FLAGS : [a] "+&r"(a), "+&a"(status) : [b] "r"(b) : "cc");
     return a;
 }
 template <typename T>
@@ -168,7 +149,7 @@ void multiply_without_flags(Core& core, const Op* op) {
 Handler choose_imul(const Source& from, Op& op) {
     const unsigned count = from.instruction.operand_count_visible;
     if (count == 1) {
-        return for_width(from.size_of(0), [](auto w) -> Handler { return run_then_next<multiply_signed<decltype(w)>>; });
+        return for_width(from.size_of(0), [](auto w) -> Handler { return run_then_next<multiply<Imul, decltype(w)>>; });
     }
     op.reg = register_offset(from, 0);
     if (count == 3) {
@@ -185,7 +166,7 @@ bool build_multiply(const Source& from, Decoded& to) {
     const unsigned size = from.size_of(0);
     switch (from.mnemonic()) {
         case ZYDIS_MNEMONIC_MUL:
-            op.run = for_width(size, [](auto w) -> Handler { return run_then_next<multiply_unsigned<decltype(w)>>; });
+            op.run = for_width(size, [](auto w) -> Handler { return run_then_next<multiply<Mul, decltype(w)>>; });
             return true;
         case ZYDIS_MNEMONIC_IMUL: op.run = choose_imul(from, op); return true;
         case ZYDIS_MNEMONIC_DIV:

@@ -26,7 +26,7 @@ bool may_leave_flags(const ZydisDecodedInstruction& instruction, const ZydisDeco
 // Does the processor write the flags that the manual calls undefined? AMD's leave most of them as they were; then what is
 // left must be the guest's, not what the host had there. After a multiplication no program asks for them, so that frequent
 // one is spared the trouble.
-bool writes_undefined_flags(ZydisMnemonic mnemonic) {
+bool writes_undefined_flags(ZydisMnemonic mnemonic, FlagsOfProducts products) {
     switch (mnemonic) {
         case ZYDIS_MNEMONIC_AND:
         case ZYDIS_MNEMONIC_OR:
@@ -36,16 +36,16 @@ bool writes_undefined_flags(ZydisMnemonic mnemonic) {
         case ZYDIS_MNEMONIC_SHR:
         case ZYDIS_MNEMONIC_SAR:
         case ZYDIS_MNEMONIC_ROL:
-        case ZYDIS_MNEMONIC_ROR:
+        case ZYDIS_MNEMONIC_ROR: return true;
         case ZYDIS_MNEMONIC_MUL:
-        case ZYDIS_MNEMONIC_IMUL: return true;
+        case ZYDIS_MNEMONIC_IMUL: return products == FlagsOfProducts::anything;
         default: return false;
     }
 }
 
 }  // namespace
 
-FlagUse flag_use(const ZydisDecodedInstruction& instruction, const ZydisDecodedOperand* operands) {
+FlagUse flag_use(const ZydisDecodedInstruction& instruction, const ZydisDecodedOperand* operands, FlagsOfProducts products) {
     FlagUse use;
     if (instruction.cpu_flags == nullptr) {
         return use;
@@ -57,7 +57,7 @@ FlagUse flag_use(const ZydisDecodedInstruction& instruction, const ZydisDecodedO
     use.reads = static_cast<uint16_t>(flags.tested & k_all_flags);
     use.writes = static_cast<uint16_t>((flags.modified | flags.set_0 | flags.set_1 | flags.undefined) & k_all_flags);
     use.kills = may_leave_flags(instruction, operands) ? uint16_t{0} : use.writes;
-    if (!writes_undefined_flags(instruction.mnemonic)) {
+    if (!writes_undefined_flags(instruction.mnemonic, products)) {
         use.kills &= static_cast<uint16_t>(~flags.undefined);
     }
     return use;

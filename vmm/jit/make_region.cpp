@@ -126,6 +126,7 @@ const std::byte* JitTranslator::next_page(uint64_t rip) {
 void JitTranslator::copy_code(const std::byte* host_page, unsigned offset, uint32_t key) {
     const KnownCode known(*this, host_page, key);
     m_guest.code64 = mode_of(key).code64;
+    m_guest.flags_of_products = m_tuning.flags_of_products;
     std::memcpy(m_copy.data(), host_page, k_page_size);
     form_region(std::span(m_copy).first(k_page_size), offset, known, m_guest);
     if (!m_guest.wants_next_page) {

@@ -108,7 +108,7 @@ class Former {
                 return;
             }
             one.offset = static_cast<uint16_t>(at);
-            one.flags = flag_use(one.decoded, one.operands.data());
+            one.flags = flag_use(one.decoded, one.operands.data(), m_region.flags_of_products);
             one.straddles = one.end() > k_page;
             one.units = unit_use(one);
             one.interpreted = !one.units.any() && emit_entry_of(one.decoded.mnemonic).function == nullptr &&

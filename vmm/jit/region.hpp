@@ -82,6 +82,7 @@ struct Elsewhere {
 
 struct GuestRegion {
     bool code64 = true;
+    FlagsOfProducts flags_of_products = FlagsOfProducts::anything;
     std::vector<GuestInstruction> instructions;  // each block's in a row
     std::vector<GuestInstruction> found;         // form_region()'s own, kept for its memory
     std::vector<GuestBlock> blocks;              // the entry first, the others by address
@@ -103,8 +104,8 @@ class CodeSoFar {
 };
 
 // Decodes from `page` (a copy of the page's 4096 bytes, and some of the next one's if they are known), as region.code64
-// says, what has run and is not translated yet. Most code that could be reached never runs, and what is reached from several sides
-// would be translated for each.
+// says, what has run and is not translated yet. Most code that could be reached never runs, and what is reached from
+// several sides would be translated for each. region.flags_of_products says what multiplications do to flags.
 // Without instructions when the first one does not lie in these bytes as a whole or is none.
 void form_region(std::span<const std::byte> page, unsigned entry, const CodeSoFar& known, GuestRegion& region);
 

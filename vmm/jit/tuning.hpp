@@ -12,9 +12,16 @@ enum class Reach : uint8_t {
     everything,  // regions are as large and as entangled as they can be: for tests
 };
 
+// SF, ZF, AF and PF after MUL and IMUL, which the manuals leave undefined.
+enum class FlagsOfProducts : uint8_t {
+    anything,     // no program asks for them
+    as_the_host,  // what the host makes of the guest's flags: for tests, which then find everything equal
+};
+
 struct Tuning {
     uint32_t threshold = 32;  // how often a block is interpreted before it is translated
     Reach reach = Reach::what_ran;
+    FlagsOfProducts flags_of_products = FlagsOfProducts::anything;
 };
 
 }  // namespace skep::jit

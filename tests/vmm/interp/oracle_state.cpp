@@ -208,11 +208,9 @@ uint32_t compared_mxcsr(const MachineState& state) {
 
 // Flags that the manuals leave undefined and ours do not take from the host's own instruction (looked at 2026-11).
 uint64_t compared_flags(const Instruction& instruction) {
-    constexpr uint64_t k_all = k_arithmetic_flags | k_direction, k_cf_of = 0x801;
     switch (instruction.decoded.mnemonic) {
         case ZYDIS_MNEMONIC_DIV: case ZYDIS_MNEMONIC_IDIV: return k_direction;
-        case ZYDIS_MNEMONIC_MUL: case ZYDIS_MNEMONIC_IMUL: return k_direction | k_cf_of;
-        default: return k_all;
+        default: return k_arithmetic_flags | k_direction;
     }
 }
 

@@ -118,8 +118,7 @@ AsynchronousLockstep::AsynchronousLockstep(Hypervisor& engine) : m_machine(std::
     m_replayed = std::make_unique<Machine>(m_interpreter, std::make_unique<ReplayIo>());
     m_machine->io().remember_memory();
     m_replayed->io().remember_memory();
-    constexpr unsigned k_patience = 200;  // looks: it goes step by step
-    m_replayed->set_patience(k_patience);
+    m_replayed->set_patience(std::chrono::seconds(2));  // it goes step by step
     m_thread = std::thread([this] { interrupt_others(); });
 }
 

@@ -127,16 +127,15 @@ std::unique_ptr<Hypervisor> choppy(Fault fault) {
 
 }  // namespace
 
-std::unique_ptr<Hypervisor> make_engine(const std::string& name) {
+std::unique_ptr<Hypervisor> make_engine(const std::string& name, jit::FlagsOfProducts products) {
+    const auto translator = [products](jit::Tuning tuning, size_t cache_bytes = 0) {
+        tuning.flags_of_products = products;
+        return std::make_unique<jit::JitHypervisor>(jit::JitOptions{.tuning = tuning, .cache_bytes = cache_bytes});
+    };
     if (name == "interp") return std::make_unique<interp::InterpHypervisor>();
-    if (name == "jit") {
-        return std::make_unique<jit::JitHypervisor>(
-            jit::JitOptions{.tuning = {.threshold = 1, .reach = jit::Reach::everything}});
-    }
-    if (name == "jit-warm") return std::make_unique<jit::JitHypervisor>(jit::JitOptions{.tuning = {.threshold = 3}});
-    if (name == "jit-small") {
-        return std::make_unique<jit::JitHypervisor>(jit::JitOptions{.tuning = {.threshold = 2}, .cache_bytes = 256 << 10});
-    }
+    if (name == "jit") return translator({.threshold = 1, .reach = jit::Reach::everything});
+    if (name == "jit-warm") return translator({.threshold = 3});
+    if (name == "jit-small") return translator({.threshold = 2}, 256 << 10);
     if (name == "choppy") return choppy(Fault::none);
     if (name == "wrong-flag") return choppy(Fault::flag);
     if (name == "wrong-register") return choppy(Fault::general_register);

@@ -27,14 +27,15 @@ uint64_t case_seed(uint64_t first, uint64_t n) {
     return (value ^ value >> 27) >> 20;
 }
 
-Lockstep::Lockstep(Hypervisor& reference, Hypervisor& other)
-    : m_reference_engine(reference), m_other_engine(other), m_pool(k_pool_seed, k_pool_size) {
+Lockstep::Lockstep(Hypervisor& reference, Hypervisor& other, Hypervisor* exact)
+    : m_reference_engine(reference), m_other_engine(other), m_exact_engine(exact), m_pool(k_pool_seed, k_pool_size) {
     renew();
 }
 
 void Lockstep::renew() {
     m_reference = std::make_unique<Machine>(m_reference_engine);
     m_other = std::make_unique<Machine>(m_other_engine);
+    m_exact.reset();
 }
 
 std::string Lockstep::run_case(const Case& one) {
@@ -52,7 +53,23 @@ std::string Lockstep::run_case(const Case& one) {
         second = m_other->run_patiently(one, *code);
     }
     count(one, first);
-    return compare(*m_reference, first, *m_other, second);
+    std::string difference = compare(*m_reference, first, *m_other, second);
+    if (!difference.empty() && is_equal_on_exact(one, *code, first)) {
+        ++m_totals.products;
+        return {};
+    }
+    return difference;
+}
+
+bool Lockstep::is_equal_on_exact(const Case& one, const Assembled& code, Ending expected) {
+    if (m_exact_engine == nullptr) {
+        return false;
+    }
+    if (!m_exact) {
+        m_exact = std::make_unique<Machine>(*m_exact_engine);
+    }
+    const Ending ending = m_exact->run_patiently(one, code);
+    return compare(*m_reference, expected, *m_exact, ending).empty();
 }
 
 void Lockstep::count(const Case& one, Ending ending) {
@@ -76,7 +93,7 @@ std::string Lockstep::run_seed(uint64_t seed) { return run_case(make(seed)); }
 
 std::string Lockstep::run_seed_interrupted(uint64_t seed) {
     if (!m_asynchronous) {
-        m_asynchronous = std::make_unique<AsynchronousLockstep>(m_other_engine);
+        m_asynchronous = std::make_unique<AsynchronousLockstep>(m_exact_engine != nullptr ? *m_exact_engine : m_other_engine);
     }
     const Case one = make(seed, Events::anywhere);
     const std::optional<Assembled> code = assemble_case(one);

@@ -16,7 +16,7 @@ namespace skep::lockstep {
 namespace {
 
 constexpr size_t k_most_events = 4096;
-constexpr unsigned k_great_patience = 600;  // looks of the watchdog
+constexpr auto k_great_patience = std::chrono::seconds(6);
 constexpr uint64_t k_tables_end = k_tables_b + k_table_pages * k_page_size;
 
 uint64_t mix(uint64_t value) {
@@ -124,6 +124,7 @@ void LockstepIo::reset() {
 }
 
 // --- a run that does not end ---------------------------------------------------------------------------------------------
+// By the processor time of the thread that runs: a host that is busy with something else makes nothing endless.
 class Machine::Watchdog {
   public:
     explicit Watchdog(Vcpu& vcpu) : m_vcpu(vcpu), m_thread([this] { watch(); }) {}
@@ -135,35 +136,39 @@ class Machine::Watchdog {
         m_wake.notify_all();
         m_thread.join();
     }
-    void begin(unsigned patience) {
-        m_patience.store(patience);
-        m_run.fetch_add(1);
+    void begin(std::chrono::nanoseconds patience) {
+        const std::lock_guard lock(m_mutex);
+        pthread_getcpuclockid(pthread_self(), &m_clock);
+        m_end = now() + patience.count();
+        m_running = true;
     }
-    void end() { m_run.fetch_add(1); }
+    void end() {
+        const std::lock_guard lock(m_mutex);
+        m_running = false;
+    }
     void look_every(std::chrono::microseconds apart) { m_apart.store(apart); }
 
   private:
-    // A run (an odd number) seen at that many looks in a row is one too long.
+    [[nodiscard]] int64_t now() const {
+        timespec time{};
+        clock_gettime(m_clock, &time);
+        return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+    }
     void watch() {
         std::unique_lock lock(m_mutex);
-        uint64_t seen = 0;
-        unsigned looks = 0;
         while (!m_wake.wait_for(lock, m_apart.load(), [this] { return m_stop; })) {
-            const uint64_t now = m_run.load();
-            looks = now == seen && now % 2 == 1 ? looks + 1 : 0;
-            seen = now;
-            if (looks >= m_patience.load()) {
+            if (m_running && now() >= m_end) {
                 m_vcpu.kick(KickReason::leave);
             }
         }
     }
     Vcpu& m_vcpu;
-    std::atomic<uint64_t> m_run{0};
-    std::atomic<unsigned> m_patience{k_great_patience};
     std::atomic<std::chrono::microseconds> m_apart{std::chrono::milliseconds(10)};
     std::mutex m_mutex;
     std::condition_variable m_wake;
-    bool m_stop = false;
+    bool m_stop = false, m_running = false;
+    clockid_t m_clock = CLOCK_MONOTONIC;
+    int64_t m_end = 0;  // ns of that clock
     std::thread m_thread;
 };
 
@@ -258,9 +263,9 @@ void Machine::load(const Case& one, const Assembled& code) {
     m_vcpu->load(m_state);
 }
 
-void Machine::set_patience(unsigned looks, std::chrono::microseconds apart) {
-    m_patience = looks;
-    m_watchdog->look_every(apart);
+void Machine::set_patience(std::chrono::microseconds patience) {
+    m_patience = patience;
+    m_watchdog->look_every(std::min<std::chrono::microseconds>(patience / 2, std::chrono::milliseconds(10)));
 }
 
 Ending Machine::run_patiently(const Case& one, const Assembled& code) {
@@ -270,7 +275,7 @@ Ending Machine::run_patiently(const Case& one, const Assembled& code) {
 
 Ending Machine::run() { return run(m_patience); }
 
-Ending Machine::run(unsigned patience) {
+Ending Machine::run(std::chrono::microseconds patience) {
     m_watchdog->begin(patience);
     RunExit exit = m_vcpu->run(*m_io);
     m_watchdog->end();

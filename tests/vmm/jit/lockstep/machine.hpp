@@ -106,8 +106,8 @@ class Machine {
 
     void load(const Case& one, const Assembled& code);
     Ending run();
-    // After how many looks a run is called endless, and how far these are apart.
-    void set_patience(unsigned looks, std::chrono::microseconds apart = std::chrono::milliseconds(10));
+    // After how much processor time a run is called endless.
+    void set_patience(std::chrono::microseconds patience);
     // As run(), for one that took too long: with much more patience, from the beginning.
     Ending run_patiently(const Case& one, const Assembled& code);
     [[nodiscard]] std::span<const std::byte> ram() const { return m_memory->ram(); }
@@ -123,7 +123,7 @@ class Machine {
 
   private:
     class Watchdog;
-    Ending run(unsigned patience);
+    Ending run(std::chrono::microseconds patience);
     void write_tables(const Case& one);
     void restore(uint64_t to, std::span<const std::byte> bytes);
     void write_control(const Case& one);
@@ -132,7 +132,7 @@ class Machine {
     std::unique_ptr<Vcpu> m_vcpu;
     std::unique_ptr<Watchdog> m_watchdog;
     std::unique_ptr<LockstepIo> m_io;
-    unsigned m_patience = 25;
+    std::chrono::microseconds m_patience = std::chrono::milliseconds(250);
     CpuState m_state;
 };
 

@@ -86,8 +86,9 @@ int run_many(Lockstep& lockstep, const Options& options) {
     if (options.interrupted) {
         fmt::print("{} interrupts; ", totals.interruptions);
     }
-    fmt::print("{} blocks in {} cases, {} events, {} shutdowns, {} endless, {} too long; {:.1f} s, {:.0f} blocks/s; {} differences\n",
-               totals.blocks, totals.cases, totals.events, totals.shutdowns, totals.endless, totals.unassembled, seconds,
+    fmt::print("{} blocks in {} cases, {} events, {} shutdowns, {} endless, {} too long, {} flags of products; "
+               "{:.1f} s, {:.0f} blocks/s; {} differences\n",
+               totals.blocks, totals.cases, totals.events, totals.shutdowns, totals.endless, totals.unassembled, totals.products, seconds,
                static_cast<double>(totals.blocks) / seconds, reports);
     if (options.print) {
         fmt::print("{} finished; events by vector:", totals.finished);
@@ -119,11 +120,12 @@ int main(int argc, char** argv) {
     app.add_flag("--verbose", options.verbose, "say the seed of each case before it runs");
     CLI11_PARSE(app, argc, argv);
     const auto reference = make_engine(options.reference), other = make_engine(options.other);
+    const auto exact = make_engine(options.other, skep::jit::FlagsOfProducts::as_the_host);
     if (!reference || !other) {
         fmt::print(stderr, "no such engine\n");
         return 2;
     }
-    Lockstep lockstep(*reference, *other);
+    Lockstep lockstep(*reference, *other, exact.get());
     if (!options.corpus.empty()) {
         return write_corpus(lockstep, options);
     }
