@@ -7,6 +7,7 @@ namespace skep {
 namespace {
 
 constexpr uint8_t k_release = 0xf0;
+constexpr size_t k_most_before_a_press = 128;  // bytes that wait, of Ps2Output::k_limit
 
 // Set 2 codes 0x00..0x7f in set 1; 0x83 and 0x84 are extra, others from 0x80 up are themselves.
 constexpr std::array<uint8_t, 128> k_set2_to_set1{
@@ -212,7 +213,11 @@ void Ps2Keyboard::send_key(uint8_t prefix, uint8_t set1) {
             bytes[count++] = k_set1_to_set2[make];
         }
     }
-    m_output.event(std::span(bytes).first(count));
+    // A key held while the guest does not look must not leave no room for its release.
+    const bool is_release = released && prefix != 0xe1;
+    if (is_release || m_output.waiting_events() < k_most_before_a_press) {
+        m_output.event(std::span(bytes).first(count));
+    }
 }
 
 void Ps2Keyboard::save(StateWriter& writer) const {

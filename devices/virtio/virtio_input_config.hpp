@@ -27,6 +27,7 @@ class VirtioInputConfig {
 
     [[nodiscard]] std::vector<std::byte> read() const;
     void write(uint32_t offset, std::span<const std::byte> data);
+    void reset() { m_selected = {}; }
     void save(StateWriter& writer) const;
     void load(StateReader& reader);
 

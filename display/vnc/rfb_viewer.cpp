@@ -63,9 +63,18 @@ void RfbViewer::run() {
     if (m_pointer_mask != 0) {
         m_input.move_by(0, 0, 0);  // where it is
     }
+    release_client();
     m_rfb_screen.reset();
     ::shutdown(m_socket.get(), SHUT_RDWR);
     m_config.gone();
+}
+
+// The screen would not: it passes over clients whose connection is closed.
+void RfbViewer::release_client() {
+    if (m_client != nullptr) {
+        const auto lock = lock_rfb_library();
+        rfbClientConnectionGone(std::exchange(m_client, nullptr));
+    }
 }
 
 bool RfbViewer::connect() {

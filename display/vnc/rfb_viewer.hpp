@@ -51,6 +51,7 @@ class RfbViewer {
     void give_library(std::span<const uint8_t> message);
     void take_bytes(size_t count);
     void close();
+    void release_client();
 
     [[nodiscard]] bool wants_update() const;
     void send_frame();

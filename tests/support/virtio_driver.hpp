@@ -29,7 +29,7 @@ class VirtioDriver {
     static constexpr GuestAddress k_rings = 0x4'0000;
     static constexpr GuestAddress k_buffers = 0x8'0000;
 
-    VirtioDriver(FakeMachine& machine, PciBus& bus) : m_machine(machine), m_bus(bus) {
+    VirtioDriver(FakeMachine& machine, PciBus& bus) : m_machine(machine) {
         bus.config_write(k_address, 0x14, 4, k_msix);
         bus.config_write(k_address, 0x20, 4, k_registers);
         bus.config_write(k_address, 0x24, 4, 0);
@@ -127,7 +127,6 @@ class VirtioDriver {
         uint16_t available = 0;
     };
     FakeMachine& m_machine;
-    PciBus& m_bus;
     std::vector<Queue> m_queues;
 };
 

@@ -165,6 +165,14 @@ TEST_F(I8042Test, keys_beyond_the_queue_are_dropped_whole) {
     }
 }
 
+TEST_F(I8042Test, key_held_while_the_guest_does_not_look_is_released) {
+    for (unsigned repeat = 0; repeat < 500; ++repeat) {
+        press({0x1e});
+    }
+    press({0x9e});
+    EXPECT_EQ(drain().back(), 0x9eU);
+}
+
 TEST_F(I8042Test, mouse_answers_and_reports_movement_on_irq12) {
     EXPECT_EQ(mouse({0xff}), (Bytes{0xfa, 0xaa, 0x00}));
     EXPECT_EQ(mouse({0xf2}), (Bytes{0xfa, 0x00}));

@@ -21,7 +21,7 @@ struct VgaMachine : FakeMachine {
     static constexpr uint64_t k_window = 0xa'0000;
     static constexpr uint64_t k_text_window = 0xb'8000;
 
-    VgaMachine() : bus(context), vram(*memory->add_device_memory(k_vram_bytes)) {
+    explicit VgaMachine(uint64_t vram_bytes = k_vram_bytes) : bus(context), vram(*memory->add_device_memory(vram_bytes)) {
         context.pci = &bus;
         bus.reset();
         memory->unmap(k_window, vga::k_window_bytes);

@@ -25,8 +25,8 @@ struct InputTest : testing::Test, FakeMachine {
         device->reset();
         driver = std::make_unique<VirtioDriver>(*this, bus);
     }
-    void start(uint16_t buffers = 16) {
-        ASSERT_TRUE(driver->negotiate(virtio::k_feature_version_1));
+    void start(uint16_t buffers = 16, uint64_t features = 0) {
+        ASSERT_TRUE(driver->negotiate(virtio::k_feature_version_1 | features));
         driver->set_up_queue(0);
         driver->set_up_queue(1);
         driver->driver_ok();
@@ -122,6 +122,59 @@ TEST_F(VirtioKeyboardTest, events_wait_for_buffers_and_are_bounded) {
         ASSERT_LT(++more, 100U);
     }
     EXPECT_EQ(more, (512U - 4) / 16 + 1);
+}
+
+TEST_F(VirtioKeyboardTest, release_arrives_however_long_the_guest_did_not_look) {
+    start(0);
+    for (int repeat = 0; repeat < 1000; ++repeat) {
+        hub.key(KEY_A, true);
+    }
+    for (KeyCode code = 2; code < 200; ++code) {
+        hub.key(code, true);
+    }
+    hub.release_all_keys();
+    std::string all;
+    for (std::string some; all.empty() || !some.empty(); all += some) {
+        give_buffers(16);
+        some = arrived();
+    }
+    for (KeyCode code = 2; code < 200; ++code) {
+        const auto pressed = all.find(fmt::format("1:{}=1 ", code));
+        const auto released = all.find(fmt::format("1:{}=0 ", code));
+        EXPECT_EQ(pressed == std::string::npos, released == std::string::npos) << code;
+        EXPECT_LE(pressed, released);
+    }
+    EXPECT_NE(all.find("1:30=0 "), std::string::npos);
+}
+
+TEST_F(VirtioKeyboardTest, driver_is_asked_to_tell_of_buffers_while_events_wait) {
+    start(2, virtio::k_feature_event_idx);
+    hub.key(KEY_A, true);
+    EXPECT_EQ(arrived(), "1:30=1 0:0=0 ");
+    hub.key(KEY_A, false);
+    const auto told_at = [&] {  // avail_event: the driver tells when it makes this buffer available
+        return *memory->read_value<uint16_t>(VirtioDriver::k_rings + 0x2004 + VirtioDriver::k_queue_size * 8);
+    };
+    EXPECT_EQ(told_at(), 2);
+    give_buffers(2);
+    EXPECT_EQ(arrived(), "1:30=0 0:0=0 ");
+    for (uint16_t lamp = 0; lamp < 3; ++lamp) {
+        driver->add(1, 0, {{VirtioDriver::k_buffers + 0x800, 8, false}});
+        driver->kick(1);
+        EXPECT_EQ(*memory->read_value<uint16_t>(VirtioDriver::k_rings + 0x3000 + 0x2004 + VirtioDriver::k_queue_size * 8), lamp + 1);
+    }
+}
+
+TEST_F(VirtioKeyboardTest, reset_forgets_what_waited) {
+    start(0);
+    hub.key(KEY_A, true);
+    given = taken = 0;
+    start();
+    EXPECT_EQ(arrived(), "");
+    hub.key(KEY_A, false);
+    EXPECT_EQ(arrived(), "") << "the guest has not seen it pressed";
+    hub.key(KEY_A, true);
+    EXPECT_EQ(arrived(), "1:30=1 0:0=0 ");
 }
 
 TEST_F(VirtioKeyboardTest, lamps_are_taken_and_given_back) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <linux/input-event-codes.h>
+#include <malloc.h>
 #include <poll.h>
 #include <rfb/rfbclient.h>
 #include <sys/socket.h>
@@ -376,6 +377,20 @@ TEST_F(RfbServerTest, tcp_asks_for_the_password) {
     Viewer local(connect(), "raw");
     ASSERT_TRUE(local.connected);
     EXPECT_EQ(exchange(std::string_view("\x01\x01", 2), 64).find("Test machine"), std::string::npos);
+}
+
+TEST_F(RfbServerTest, viewers_that_have_gone_take_no_memory) {
+    const auto come_and_go = [&](int times) {
+        for (int time = 0; time < times; ++time) {
+            Viewer viewer(connect(), "raw");
+            EXPECT_TRUE(viewer.connected);
+        }
+        EXPECT_TRUE(nobody_looks());
+        return mallinfo2().uordblks;
+    };
+    const size_t before = come_and_go(20);
+    const size_t after = come_and_go(60);
+    EXPECT_LT(after, before + (1 << 20)) << "some 50 KB each";
 }
 
 TEST_F(RfbServerTest, seventeenth_viewer_is_told) {
