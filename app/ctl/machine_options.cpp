@@ -19,7 +19,7 @@ std::string absolute(const std::string& file) {
 
 // A CD that cannot start the machine is said now, not by a firmware that finds nothing.
 Status check_bootable(const VmSpec& spec) {
-    if (spec.firmware != Firmware::bios) {
+    if (!boots_from_drives(spec.firmware)) {
         return {};
     }
     for (const CdSpec& cd : spec.cds) {
@@ -27,8 +27,10 @@ Status check_bootable(const VmSpec& spec) {
         if (!medium) {
             return tl::unexpected<Error>(medium.error());
         }
-        if (!medium->problem.empty()) {
-            return fail(ErrorKind::invalid_input, "{}", medium->problem);
+        const BootBy firmware = spec.firmware == Firmware::uefi ? BootBy::uefi : BootBy::bios;
+        const std::string problem = medium->problem.empty() ? firmware_problem(*medium, firmware) : medium->problem;
+        if (!problem.empty()) {
+            return fail(ErrorKind::invalid_input, "{}", problem);
         }
     }
     return {};
@@ -46,7 +48,7 @@ void MachineOptions::declare(CLI::App& app) {
     app.add_option("--cpus", m_cpus, "Number of processors")->type_name("N");
     app.add_option("--cpu", m_backend, "auto, kvm, jit or interp")->type_name("BACKEND");
     app.add_option("--sound", m_sound, "auto, none, silent or sdl")->type_name("KIND");
-    app.add_option("--firmware", m_firmware, "bios, linux or multiboot (linux when only --kernel is given)")->type_name("NAME");
+    app.add_option("--firmware", m_firmware, "bios, uefi, linux or multiboot (left out: what starts the --iso or --kernel)")->type_name("NAME");
     app.add_option("--kernel", m_kernel, "Kernel to start directly")->type_name("FILE");
     app.add_option("--initrd", m_initrd, "Initial RAM disk for the kernel")->type_name("FILE");
     app.add_option("--append", m_append, "Kernel command line")->type_name("TEXT");
@@ -96,8 +98,20 @@ Status MachineOptions::add_drives(VmSpec& spec) const {
     return {};
 }
 
+// What starts the files named, when nothing was said about it.
+std::string MachineOptions::firmware_for_media() const {
+    if (!m_kernel.empty()) {
+        return "linux";
+    }
+    if (m_isos.empty()) {
+        return {};
+    }
+    const auto medium = inspect_medium(absolute(m_isos.front()));
+    return medium && best_firmware(*medium) == BootBy::uefi ? "uefi" : "";
+}
+
 Status MachineOptions::set_fields(VmSpec& spec) const {
-    const std::string firmware = m_firmware.empty() && !m_kernel.empty() ? "linux" : m_firmware;
+    const std::string firmware = !m_firmware.empty() ? m_firmware : firmware_for_media();
     const std::array<std::pair<const char*, std::string>, 9> fields{{{"memory", m_memory},
                                                                      {"cpus", m_cpus},
                                                                      {"cpu.backend", m_backend},

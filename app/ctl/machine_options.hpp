@@ -27,6 +27,7 @@ class MachineOptions {
   private:
     [[nodiscard]] static bool is_size(const std::string& text);
     [[nodiscard]] Status add_drives(VmSpec& spec) const;
+    [[nodiscard]] std::string firmware_for_media() const;
     [[nodiscard]] Status set_fields(VmSpec& spec) const;
 
     std::vector<std::string> m_isos;

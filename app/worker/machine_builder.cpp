@@ -6,8 +6,10 @@
 
 #include "app/worker/boot_screen.hpp"
 #include "app/worker/pci_resources.hpp"
+#include "app/worker/variable_file.hpp"
 #include "devices/audio/hda_controller.hpp"
 #include "devices/block/raw.hpp"
+#include "devices/board/cfi_flash.hpp"
 #include "devices/board/fw_cfg.hpp"
 #include "devices/board/i8042.hpp"
 #include "devices/pci/ich9_lpc.hpp"
@@ -27,6 +29,7 @@
 #include "vmm/boot/firmware.hpp"
 #include "vmm/boot/linux_loader.hpp"
 #include "vmm/boot/multiboot.hpp"
+#include "vmm/boot/uefi_firmware.hpp"
 
 namespace skep {
 namespace {
@@ -70,6 +73,8 @@ class Builder {
     Status make_machine();
     void make_board();
     Status load_rom();
+    Status add_rom(const FirmwareImage& image);
+    Status add_flash();
     void add_bridges();
     Status add_display();
     void add_sound();
@@ -92,6 +97,7 @@ class Builder {
     BuiltMachine m_built;
     PlatformDescription m_platform;
     ShadowRom m_shadow;
+    std::optional<UefiFirmware> m_uefi;
     PciBus* m_bus = nullptr;
     std::unique_ptr<DeviceContext> m_context;
     unsigned m_next_port = 0;
@@ -150,20 +156,60 @@ void Builder::make_board() {
 }
 
 Status Builder::load_rom() {
-    if (m_spec.firmware != Firmware::bios) {
+    if (m_spec.firmware == Firmware::bios) {
+        auto image = load_firmware({});
+        return image ? add_rom(*image) : tl::unexpected(image.error());
+    }
+    if (m_spec.firmware == Firmware::uefi) {
+        auto firmware = load_uefi(m_spec.secure_boot ? SecureBoot::enrolled : SecureBoot::none);
+        if (!firmware) {
+            return tl::unexpected(firmware.error());
+        }
+        m_uefi = std::move(*firmware);
+        return add_rom(m_uefi->code);
+    }
+    return {};
+}
+
+Status Builder::add_rom(const FirmwareImage& image) {
+    GuestMemory& memory = m_built.machine->memory();
+    std::byte* rom = memory.add_rom(image.bytes);
+    if (rom == nullptr) {
+        return fail(ErrorKind::no_space, "There is no memory left on this host for the firmware {}.", image.path);
+    }
+    memory.map({image.address(), image.bytes.size(), rom, false});
+    m_shadow = {rom + (image.bytes.size() - image.shadow_bytes()), image.shadow_bytes()};
+    return {};
+}
+
+// The variables of a machine with Secure Boot are others: switching it does not lose either.
+Status Builder::add_flash() {
+    if (!m_uefi) {
         return {};
     }
-    auto image = load_firmware({});
-    if (!image) {
-        return tl::unexpected(image.error());
+    std::vector<std::byte> content = m_uefi->variables;
+    std::unique_ptr<VariableFile> store;
+    if (!m_inputs.folder.empty()) {
+        const std::filesystem::path file =
+            m_inputs.folder / (m_spec.secure_boot ? "uefi-variables-secure.fd" : "uefi-variables.fd");
+        auto variables = load_variables(file, m_uefi->variables);
+        if (!variables) {
+            return tl::unexpected(variables.error());
+        }
+        auto opened = VariableFile::open(file);
+        if (!opened) {
+            return tl::unexpected(opened.error());
+        }
+        content = std::move(*variables);
+        store = std::move(*opened);
     }
-    GuestMemory& memory = m_built.machine->memory();
-    std::byte* rom = memory.add_rom(image->bytes);
-    if (rom == nullptr) {
-        return fail(ErrorKind::no_space, "There is no memory left on this host for the firmware {}.", image->path);
+    auto array = m_built.machine->memory().add_device_memory(content.size());
+    if (!array) {
+        return tl::unexpected(array.error());
     }
-    memory.map({image->address(), image->bytes.size(), rom, false});
-    m_shadow = {rom + (image->bytes.size() - image->shadow_bytes()), image->shadow_bytes()};
+    std::ranges::copy(content, array->begin());
+    m_built.machine->add_device(
+        std::make_unique<CfiFlash>(*m_context, m_uefi->variables_address(), *array, std::move(store)));
     return {};
 }
 
@@ -419,7 +465,7 @@ void Builder::watch_disk_space() {
 }
 
 Status Builder::set_up_boot() {
-    if (m_spec.firmware == Firmware::bios) {
+    if (boots_from_drives(m_spec.firmware)) {
         give_firmware_its_files();
         return {};
     }
@@ -445,6 +491,9 @@ Result<BuiltMachine> Builder::build() {
     if (status) {
         add_bridges();
         add_sound();
+        status = add_flash();
+    }
+    if (status) {
         status = add_display();
     }
     if (status) {

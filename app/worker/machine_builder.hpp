@@ -48,6 +48,8 @@ struct BuildInputs {
     const VmSpec& spec;
     // The host path of a file that the spec names.
     std::function<Result<std::filesystem::path>(const std::string& file)> resolve;
+    // Where the machine's own files lie; empty: it has none, and its UEFI variables are forgotten.
+    std::filesystem::path folder;
     Hypervisor& hypervisor;
     std::array<CharBackend*, 4> serial{};
     CharBackend* debug_console = nullptr;

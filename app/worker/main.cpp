@@ -71,7 +71,7 @@ Result<WorkerOutcome> run_spec(const WorkerOptions& options) {
     if (Status good = check(*spec, std::filesystem::current_path()); !good) {
         return tl::unexpected(good.error());
     }
-    WorkerInputs inputs{.spec = *spec, .resolve = {}, .socket = options.socket, .version = SKEP_VERSION};
+    WorkerInputs inputs{.spec = *spec, .resolve = {}, .folder = {}, .socket = options.socket, .version = SKEP_VERSION};
     inputs.resolve = [](const std::string& file) -> Result<std::filesystem::path> { return std::filesystem::absolute(file); };
     inputs.serial_zero = options.stdio ? SerialZero::standard_streams : SerialZero::control_socket;
     inputs.jit_stats = options.jit_stats;
@@ -95,7 +95,7 @@ Result<WorkerOutcome> run_locked_bundle(const Bundle& bundle, const WorkerOption
         }
         socket = *prepared;
     }
-    WorkerInputs inputs{.spec = *spec, .resolve = {}, .socket = socket, .version = SKEP_VERSION};
+    WorkerInputs inputs{.spec = *spec, .resolve = {}, .folder = bundle.folder(), .socket = socket, .version = SKEP_VERSION};
     inputs.resolve = [&bundle](const std::string& file) { return bundle.resolve(file); };
     inputs.serial_zero = options.stdio ? SerialZero::standard_streams : SerialZero::control_socket;
     inputs.jit_stats = options.jit_stats;

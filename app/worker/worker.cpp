@@ -87,6 +87,7 @@ Status Worker::start() {
     make_consoles();
     BuildInputs inputs{.spec = m_inputs.spec,
                        .resolve = m_inputs.resolve,
+                       .folder = m_inputs.folder,
                        .hypervisor = *m_hypervisor,
                        .serial = {},
                        .debug_console = nullptr,

@@ -30,6 +30,7 @@ enum class SerialZero { control_socket, standard_streams };
 struct WorkerInputs {
     VmSpec spec;
     std::function<Result<std::filesystem::path>(const std::string& file)> resolve;
+    std::filesystem::path folder;  // the bundle's; empty: none, nothing of the machine is kept
     std::filesystem::path socket;  // empty: no control socket
     SerialZero serial_zero = SerialZero::control_socket;
     std::string version;

@@ -95,7 +95,7 @@ void VmBars::refresh() {
     m_restore->setToolTip(previous ? QString() : tr("No earlier version of the settings was kept"));
     show(m_space, state == VmState::no_space, tr("“%1” waits for disk space").arg(name), reason);
     const auto& spec = m_session->spec();
-    const bool lost = m_nothing_to_boot && state == VmState::running && spec && spec->firmware == Firmware::bios;
+    const bool lost = m_nothing_to_boot && state == VmState::running && spec && boots_from_drives(spec->firmware);
     show(m_boot, lost, tr("“%1” has nothing to start from").arg(name), lost ? boot_advice() : QString());
     m_insert->setVisible(spec && !spec->cds.empty());
     show(m_later, m_session->changed_while_running(), tr("Changed settings take effect at the next start"), {});

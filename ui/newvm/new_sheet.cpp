@@ -166,6 +166,7 @@ QWidget* NewSheet::build_advanced() {
     auto* form = new QFormLayout(m_advanced);
     form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
     m_editor.add_row(form, QStringLiteral("firmware"));
+    m_editor.add_row(form, QStringLiteral("secure_boot"));
     m_editor.add_row(form, QStringLiteral("kernel"));
     m_editor.add_row(form, QStringLiteral("initrd"));
     m_editor.add_row(form, QStringLiteral("append"));
@@ -271,19 +272,17 @@ void NewSheet::show_draft() {
         m_disk->setValue(static_cast<int>(m_draft.disk_gib()));
     }
     m_recognised->setText(m_draft.recognised_text());
-    m_recognised->setVisible(!m_recognised->text().isEmpty() && m_draft.medium_problem().isEmpty());
-    m_problem->setText(QStringLiteral("✖ ") + m_draft.medium_problem());
-    m_problem->setVisible(!m_draft.medium_problem().isEmpty());
     m_editor.set_spec(m_draft.spec());
 }
 
 void NewSheet::show_problems() {
     m_draft.spec() = m_editor.spec();
-    const bool direct = m_draft.spec().firmware != Firmware::bios;
-    const QString reason = direct ? QString() : tr("Only when Firmware is a kernel file.");
-    for (const char* path : {"kernel", "initrd", "append"}) {
-        m_editor.set_disabled_reason(QString::fromLatin1(path), reason);
-    }
+    const QString problem = m_draft.medium_problem();
+    m_recognised->setVisible(!m_recognised->text().isEmpty() && problem.isEmpty());
+    m_problem->setText(QStringLiteral("✖ ") + problem);
+    m_problem->setVisible(!problem.isEmpty());
+    const bool direct = !boots_from_drives(m_draft.spec().firmware);
+    m_editor.disable_by_firmware();
     const uint64_t free = m_draft.free_bytes();
     const uint64_t wanted = uint64_t{m_draft.disk_gib()} << 30;
     QString note =
@@ -292,7 +291,7 @@ void NewSheet::show_problems() {
         note = tr("⚠ Only %1 free: the guest is paused when that is used up.").arg(size_text(free));
     }
     m_disk_note->setText(note);
-    const bool good = m_draft.medium_problem().isEmpty() && m_editor.acceptable() && !m_creating;
+    const bool good = problem.isEmpty() && m_editor.acceptable() && !m_creating;
     const bool bootable = m_draft.medium().has_value() || direct;
     m_create_button->setEnabled(good);
     m_start_button->setEnabled(good && bootable);

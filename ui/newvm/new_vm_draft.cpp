@@ -86,13 +86,7 @@ void NewVmDraft::use_iso(const MediumInfo& medium) {
     m_spec.cds.push_back({"cd0", medium.path, {}});
     m_spec.display = DisplayKind::vga;  // whatever an installer or live system shows, it shows there
     m_disk_gib = medium.os.needs_disk ? medium.os.disk_gib : 0;
-    if (m_problem.isEmpty() && !medium.boots_bios) {
-        m_problem =
-            medium.boots_uefi || medium.os.needs_uefi
-                ? tr("'%1' starts only from UEFI firmware, which Skep does not have yet: choose another image.")
-                      .arg(to_qstring(medium.path))
-                : tr("'%1' is not bootable: choose an installer or live CD image.").arg(to_qstring(medium.path));
-    }
+    m_spec.firmware = best_firmware(medium) == BootBy::uefi ? Firmware::uefi : Firmware::bios;
 }
 
 void NewVmDraft::use_disk(const MediumInfo& medium) {
@@ -102,8 +96,16 @@ void NewVmDraft::use_disk(const MediumInfo& medium) {
     disk.file = medium.path;
     disk.bus = m_disk_bus;
     m_spec.disks.push_back(disk);
+    m_spec.firmware = best_firmware(medium) == BootBy::uefi ? Firmware::uefi : Firmware::bios;
     m_spec.display = DisplayKind::vga;
     m_disk_gib = 0;
+}
+
+QString NewVmDraft::medium_problem() const {
+    if (!m_problem.isEmpty() || !m_medium || !boots_from_drives(m_spec.firmware)) {
+        return m_problem;
+    }
+    return to_qstring(firmware_problem(*m_medium, m_spec.firmware == Firmware::uefi ? BootBy::uefi : BootBy::bios));
 }
 
 QString NewVmDraft::recognised_text() const {

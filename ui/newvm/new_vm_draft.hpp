@@ -24,7 +24,8 @@ class NewVmDraft {
 
     [[nodiscard]] const std::optional<MediumInfo>& medium() const { return m_medium; }
     // One sentence; empty when the medium is good or none is chosen.
-    [[nodiscard]] QString medium_problem() const { return m_problem; }
+    // Also says when the chosen firmware does not start it.
+    [[nodiscard]] QString medium_problem() const;
     // "Debian 12 (network installer)" with how sure that is, or what kind of file it is.
     [[nodiscard]] QString recognised_text() const;
 

@@ -90,7 +90,7 @@ void SettingsDialog::build_pages(MachineActivity activity) {
              {"memory", "cpus", "cpu.backend", "rng", "on_reboot"});
     add_rows(add_page(QStringLiteral("pageDisplay"), tr("Screen & sound")), {"display", "sound", "serial.ports"});
     QFormLayout* boot = add_page(QStringLiteral("pageBoot"), tr("Boot"));
-    add_rows(boot, {"firmware"});
+    add_rows(boot, {"firmware", "secure_boot"});
     boot->addRow(tr("Boot order:"), new BootOrderList(&m_editor));
     boot->addRow(m_editor.add_note(QStringLiteral("boot"), this));
     add_rows(boot, {"kernel", "initrd", "append"});
@@ -114,11 +114,7 @@ void SettingsDialog::build_pages(MachineActivity activity) {
 }
 
 void SettingsDialog::update_state() {
-    const bool direct = m_editor.spec().firmware != Firmware::bios;
-    for (const char* path : {"kernel", "initrd", "append"}) {
-        m_editor.set_disabled_reason(QString::fromLatin1(path),
-                                     direct ? QString() : tr("Only when Firmware is a kernel file."));
-    }
+    m_editor.disable_by_firmware();
     m_yaml->setPlainText(QString::fromStdString(print_spec(m_editor.spec())));
     const QString error = QString::fromStdString(first_error(m_editor.problems()));
     m_summary->setText(error.isEmpty() ? QString() : QStringLiteral("✖ ") + error);

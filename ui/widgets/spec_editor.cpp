@@ -57,6 +57,7 @@ QString choice_text(std::string_view path, std::string_view word) {
         {QStringLiteral("cpu.backend=jit"), SpecEditor::tr("Software processor")},
         {QStringLiteral("cpu.backend=interp"), SpecEditor::tr("Software processor without translation (slow)")},
         {QStringLiteral("firmware=bios"), SpecEditor::tr("BIOS (starts from CD or disk)")},
+        {QStringLiteral("firmware=uefi"), SpecEditor::tr("UEFI (starts from CD or disk)")},
         {QStringLiteral("firmware=linux"), SpecEditor::tr("Linux kernel file")},
         {QStringLiteral("firmware=multiboot"), SpecEditor::tr("Multiboot kernel file")},
         {QStringLiteral("disks[].bus=virtio"), SpecEditor::tr("virtio (fast)")},
@@ -327,6 +328,15 @@ void SpecEditor::show_notes() {
 
 void SpecEditor::drop_rows(const QString& path_prefix) {
     std::erase_if(m_rows, [&](const auto& entry) { return entry.first.startsWith(path_prefix); });
+}
+
+void SpecEditor::disable_by_firmware() {
+    const Firmware firmware = m_spec.firmware;
+    const QString kernel_reason = boots_from_drives(firmware) ? tr("Only when Firmware is a kernel file.") : QString();
+    for (const char* path : {"kernel", "initrd", "append"}) {
+        set_disabled_reason(QString::fromLatin1(path), kernel_reason);
+    }
+    set_disabled_reason(QStringLiteral("secure_boot"), firmware == Firmware::uefi ? QString() : tr("Only when Firmware is UEFI."));
 }
 
 void SpecEditor::set_disabled_reason(const QString& path, const QString& reason) {

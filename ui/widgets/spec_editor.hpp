@@ -42,6 +42,8 @@ class SpecEditor : public QObject {
     void drop_rows(const QString& path_prefix);
     // Turns a row off, saying why under it; an empty reason turns it on again.
     void set_disabled_reason(const QString& path, const QString& reason);
+    // Turns off what the chosen firmware does not look at.
+    void disable_by_firmware();
 
     [[nodiscard]] const std::vector<SpecProblem>& problems() const { return m_problems; }
     [[nodiscard]] bool acceptable() const { return !has_errors(m_problems); }

@@ -118,18 +118,21 @@ Result<std::vector<std::byte>> load_option_rom(const std::string& file_name) {
 
 std::string boot_path(const BootDevice& device) {
     const std::string function = device.function == 0 ? "" : fmt::format(",{:x}", device.function);
-    const std::string pci = fmt::format("/pci@i0cf8/*@{:x}{}", device.slot, function);
+    // SeaBIOS goes by the place alone; OVMF by these very names (edk2, QemuBootOrderLib), whatever the controller's real ids.
+    const auto path = [&](const char* controller, const std::string& unit) {
+        return fmt::format("/pci@i0cf8/{}@{:x}{}/{}", controller, device.slot, function, unit);
+    };
     switch (device.kind) {
         case BootDevice::Kind::ahci:
-            return fmt::format("{}/drive@{:x}/disk@0", pci, device.port);
+            return path("pci8086,2922", fmt::format("drive@{:x}/disk@0", device.port));
         case BootDevice::Kind::virtio_block:
-            return pci + "/disk@0,0";
+            return path("scsi", "disk@0,0");
         case BootDevice::Kind::nvme:
-            return pci + "/namespace@1,0";
+            return path("pci8086,5845", "namespace@1,0");
         case BootDevice::Kind::network:
-            return pci + "/ethernet-phy@0";
+            return path("ethernet", "ethernet-phy@0");
     }
-    return pci;
+    return {};
 }
 
 FirmwareConfig firmware_config(const PlatformDescription& platform, const FirmwareOptions& options) {

@@ -42,7 +42,7 @@ struct BootDevice {
     unsigned port = 0;  // ahci only
 };
 
-// "/pci@i0cf8/*@1f,2/drive@0/disk@0" and the like: Open Firmware paths as SeaBIOS and OVMF match them.
+// "/pci@i0cf8/pci8086,2922@1f,2/drive@0/disk@0" and the like: Open Firmware paths as SeaBIOS and OVMF match them.
 [[nodiscard]] std::string boot_path(const BootDevice& device);
 
 struct FirmwareOptions {

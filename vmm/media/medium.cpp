@@ -206,10 +206,6 @@ std::string iso_problem(const ByteSource& source, const IsoVolume& volume, const
         return fmt::format(
             "'{}' is a CD image without a boot loader: a VM cannot start from it; choose an installer's image.", name);
     }
-    if (!info.boots_bios) {
-        return fmt::format(
-            "'{}' starts only on computers with UEFI firmware, and this VM has a BIOS; choose another image.", name);
-    }
     return {};
 }
 
@@ -287,6 +283,21 @@ Result<MediumInfo> inspect_medium(const std::string& path) {
         return tl::unexpected(source.error());
     }
     return inspect_source(*source, path);
+}
+
+std::string firmware_problem(const MediumInfo& medium, BootBy firmware) {
+    if (firmware == BootBy::bios && !medium.boots_bios && medium.boots_uefi) {
+        return fmt::format("'{}' starts only from UEFI firmware: choose the firmware 'uefi' or another image.", file_name(medium.path));
+    }
+    if (firmware == BootBy::uefi && !medium.boots_uefi && medium.boots_bios) {
+        return fmt::format("'{}' starts only from a BIOS: choose the firmware 'bios' or another image.", file_name(medium.path));
+    }
+    return {};
+}
+
+BootBy best_firmware(const MediumInfo& medium) {
+    const bool uefi = medium.boots_uefi && (!medium.boots_bios || medium.os.needs_uefi);
+    return uefi ? BootBy::uefi : BootBy::bios;
 }
 
 const char* describe(MediumKind kind) {

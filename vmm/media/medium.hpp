@@ -65,6 +65,13 @@ struct MediumInfo {
 class ByteSource;
 [[nodiscard]] MediumInfo inspect_source(const ByteSource& source, const std::string& path);
 
+// What starts a machine from its drives.
+enum class BootBy { bios, uefi };
+// Why this firmware does not start a medium that the other one would start; empty when it does, or when neither would.
+[[nodiscard]] std::string firmware_problem(const MediumInfo& medium, BootBy firmware);
+// The firmware for a new machine with this medium.
+[[nodiscard]] BootBy best_firmware(const MediumInfo& medium);
+
 // "CD image", "raw disk image", "Linux kernel" ...
 [[nodiscard]] const char* describe(MediumKind kind);
 

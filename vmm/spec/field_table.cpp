@@ -8,7 +8,7 @@ namespace skep {
 namespace {
 
 constexpr std::array<std::string_view, 4> k_cpu_backends{"auto", "kvm", "interp", "jit"};
-constexpr std::array<std::string_view, 3> k_firmwares{"bios", "linux", "multiboot"};
+constexpr std::array<std::string_view, 4> k_firmwares{"bios", "uefi", "linux", "multiboot"};
 constexpr std::array<std::string_view, 2> k_disk_buses{"ahci", "virtio"};
 constexpr std::array<std::string_view, 3> k_displays{"none", "vga", "virtio"};
 constexpr std::array<std::string_view, 4> k_sounds{"auto", "none", "silent", "sdl"};
@@ -49,9 +49,12 @@ const std::array k_machine_fields{
                    Apply::next_start, "auto", "", 0, 0, k_cpu_backends},
                   choice<&VmSpec::cpu_backend, VmSpec, CpuBackend>()},
     Field<VmSpec>{{"firmware", "Firmware",
-                   "bios boots from disks and CDs; linux and multiboot start a kernel file directly.",
+                   "bios and uefi boot from disks and CDs; linux and multiboot start a kernel file directly.",
                    FieldType::choice, Apply::next_start, "bios", "", 0, 0, k_firmwares},
                   choice<&VmSpec::firmware, VmSpec, Firmware>(), Printing::always},
+    Field<VmSpec>{{"secure_boot", "Secure Boot", "UEFI starts only systems that are signed (with Microsoft's keys).",
+                   FieldType::boolean, Apply::next_start, "false", "", 0, 0, {}},
+                  &VmSpec::secure_boot},
     Field<VmSpec>{{"boot", "Boot order", "Disks and CD drives in the order in which they are tried. Left out: CDs that "
                    "hold a medium, then disks.", FieldType::text_list, Apply::next_start, "", "", 0, 32, {}},
                   &VmSpec::boot},

@@ -132,7 +132,10 @@ class Checker {
                 error("boot", "The boot order names '{}' twice.", id);
             }
         }
-        if (m_spec.firmware == Firmware::bios) {
+        if (m_spec.secure_boot && m_spec.firmware != Firmware::uefi) {
+            warning("secure_boot", "Secure Boot belongs to the firmware 'uefi'; this machine has '{}'.", to_text(m_spec.firmware));
+        }
+        if (boots_from_drives(m_spec.firmware)) {
             if (m_spec.effective_boot_order().empty()) {
                 warning("boot", "The machine has nothing to boot from; add a disk or put an ISO file into its CD drive.");
             }
@@ -215,7 +218,7 @@ std::vector<SpecProblem> validate_files(const VmSpec& spec, const std::filesyste
     for (size_t index = 0; index < spec.modules.size(); ++index) {
         check(fmt::format("modules[{}].file", index), spec.modules[index].file, Access::read, "module");
     }
-    if (spec.firmware != Firmware::bios) {
+    if (!boots_from_drives(spec.firmware)) {
         check("kernel", spec.kernel, Access::read, "kernel");
         check("initrd", spec.initrd, Access::read, "initial RAM disk");
     }

@@ -14,7 +14,7 @@ namespace skep {
 inline constexpr uint32_t k_spec_format = 1;
 
 enum class CpuBackend { automatic, kvm, interp, jit };   // "auto", "kvm", "interp", "jit"
-enum class Firmware { bios, linux_kernel, multiboot };   // "bios", "linux", "multiboot"
+enum class Firmware { bios, uefi, linux_kernel, multiboot };  // "bios", "uefi", "linux", "multiboot"
 enum class DiskBus { ahci, virtio };
 enum class DisplayKind { none, vga, virtio };
 enum class SoundKind { automatic, none, silent, sdl };     // "auto", "none", "silent", "sdl"
@@ -60,6 +60,7 @@ struct VmSpec {
     uint32_t cpus = 1;
     CpuBackend cpu_backend = CpuBackend::automatic;
     Firmware firmware = Firmware::bios;
+    bool secure_boot = false;                // uefi: starts only what is signed
     std::vector<std::string> boot;           // ids of disks and CDs, first tried first; empty: CDs with a medium, then disks
     std::string kernel;                      // linux: a bzImage; multiboot: an ELF image
     std::string initrd;
@@ -90,6 +91,11 @@ struct VmSpec {
     [[nodiscard]] std::string free_id(const std::string& prefix) const;
     bool operator==(const VmSpec&) const = default;
 };
+
+// Whether it starts what is on a disk or CD, not a kernel file.
+[[nodiscard]] constexpr bool boots_from_drives(Firmware firmware) {
+    return firmware == Firmware::bios || firmware == Firmware::uefi;
+}
 
 // A random (version 4) UUID in lower case. Thread safe.
 [[nodiscard]] std::string make_uuid();

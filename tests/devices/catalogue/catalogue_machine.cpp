@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "devices/board/cfi_flash.hpp"
 #include "vmm/base/bits.hpp"
 
 namespace skep::test {
@@ -20,6 +21,8 @@ constexpr uint64_t k_vram_bytes = 256 << 10;
 constexpr PciAddress k_keyboard_address{4, 0};
 constexpr PciAddress k_tablet_address{6, 0};
 constexpr uint64_t k_ecam = 0xb000'0000;
+constexpr GuestAddress k_flash = 0xffc0'0000;
+constexpr uint64_t k_flash_size = 4 * CfiFlash::k_block;
 constexpr size_t k_plain_ram = 0xa'0000;  // what firmware moves about lies above
 
 uint64_t bar_place(PciAddress address, unsigned bar) {
@@ -65,6 +68,7 @@ const std::vector<CatalogueEntry>& catalogue_entries() {
         {"virtio-input-keyboard", {}, k_keyboard_address},
         {"virtio-input-tablet", {}, k_tablet_address},
         {"fw_cfg", {{false, 0x510, 12}}},
+        {"flash", {{true, k_flash, k_flash_size}}},
     };
     return entries;
 }
@@ -102,6 +106,7 @@ CatalogueMachine::CatalogueMachine()
     fw_cfg->set_item(0, bytes_of("QEMU"));
     EXPECT_TRUE(fw_cfg->set_file("etc/test", bytes_of("some bytes for the firmware")));
     add(std::move(fw_cfg));
+    add(std::make_unique<CfiFlash>(context, k_flash, machine.memory->add_device_memory(k_flash_size).value(), nullptr));
     for (Device* device : m_devices) {
         device->reset();
     }

@@ -54,9 +54,9 @@ TEST_F(FirmwareFile, fifo_is_refused_without_hanging) {
 
 TEST(BootPath, follows_open_firmware_names) {
     using Kind = BootDevice::Kind;
-    EXPECT_EQ(boot_path({Kind::ahci, 0x1f, 2, 3}), "/pci@i0cf8/*@1f,2/drive@3/disk@0");
-    EXPECT_EQ(boot_path({Kind::virtio_block, 10, 0, 0}), "/pci@i0cf8/*@a/disk@0,0");
-    EXPECT_EQ(boot_path({Kind::nvme, 4, 0, 0}), "/pci@i0cf8/*@4/namespace@1,0");
+    EXPECT_EQ(boot_path({Kind::ahci, 0x1f, 2, 3}), "/pci@i0cf8/pci8086,2922@1f,2/drive@3/disk@0");
+    EXPECT_EQ(boot_path({Kind::virtio_block, 10, 0, 0}), "/pci@i0cf8/scsi@a/disk@0,0");
+    EXPECT_EQ(boot_path({Kind::nvme, 4, 0, 0}), "/pci@i0cf8/pci8086,5845@4/namespace@1,0");
 }
 
 std::string text_of(const std::vector<std::byte>& bytes) {
@@ -73,7 +73,7 @@ TEST(FirmwareConfigTest, holds_everything_the_firmware_reads) {
     std::map<std::string, std::vector<std::byte>> files(config.files.begin(), config.files.end());
     std::map<uint16_t, std::vector<std::byte>> items(config.items.begin(), config.items.end());
     EXPECT_EQ(text_of(files["bootorder"]),
-              std::string("/pci@i0cf8/*@1f,2/drive@0/disk@0\n/pci@i0cf8/*@3/disk@0,0\n") + '\0');
+              std::string("/pci@i0cf8/pci8086,2922@1f,2/drive@0/disk@0\n/pci@i0cf8/scsi@3/disk@0,0\n") + '\0');
     EXPECT_EQ(text_of(items[0x05]), std::string("\3\0", 2));
     EXPECT_EQ(text_of(items[0x04]), std::string("\1\0", 2));
     EXPECT_EQ(files["etc/e820"].size(), 20u);

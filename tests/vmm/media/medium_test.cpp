@@ -38,10 +38,19 @@ TEST(Medium, bios_only_and_uefi_only_are_told_apart) {
     EXPECT_TRUE(bios.boots_bios);
     EXPECT_FALSE(bios.boots_uefi);
     EXPECT_EQ(bios.problem, "");
+    EXPECT_EQ(best_firmware(bios), BootBy::bios);
+    EXPECT_EQ(firmware_problem(bios, BootBy::bios), "");
+    EXPECT_NE(firmware_problem(bios, BootBy::uefi).find("starts only from a BIOS"), std::string::npos);
     const MediumInfo uefi = inspect(TinyIso("X").boot_uefi().image());
     EXPECT_FALSE(uefi.boots_bios);
     EXPECT_TRUE(uefi.boots_uefi);
-    EXPECT_NE(uefi.problem.find("UEFI"), std::string::npos);
+    EXPECT_EQ(uefi.problem, "");
+    EXPECT_EQ(best_firmware(uefi), BootBy::uefi);
+    EXPECT_EQ(firmware_problem(uefi, BootBy::uefi), "");
+    EXPECT_NE(firmware_problem(uefi, BootBy::bios).find("starts only from UEFI firmware"), std::string::npos);
+    const MediumInfo both = inspect(TinyIso("X").boot_bios().boot_uefi().image());
+    EXPECT_EQ(best_firmware(both), BootBy::bios);
+    EXPECT_EQ(firmware_problem(both, BootBy::bios) + firmware_problem(both, BootBy::uefi), "");
 }
 
 TEST(Medium, cd_without_boot_loader_is_said) {

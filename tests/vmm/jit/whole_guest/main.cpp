@@ -98,6 +98,7 @@ int run(const Options& options) {
     Keyboard keyboard;
     BuildInputs inputs{.spec = spec,
                        .resolve = [](const std::string& file) -> Result<std::filesystem::path> { return file; },
+                       .folder = {},
                        .hypervisor = recorder,
                        .serial = {&keyboard},
                        .debug_console = nullptr,
