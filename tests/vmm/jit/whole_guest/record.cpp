@@ -9,26 +9,32 @@
 
 #include "vmm/interp/flags.hpp"
 #include "vmm/interp/vector_state.hpp"
+#include "vmm/x86/paging.hpp"
 
 namespace skep::whole_guest {
 namespace {
 
-// Four-level paging (SDM 3A, 4.5), without any trace in the tables or the processor.
-std::optional<GuestAddress> physical(const interp::Core& core, uint64_t linear) {
-    constexpr uint64_t k_address = 0xf'ffff'ffff'f000, k_present = 1, k_large = 0x80;
-    uint64_t table = core.cr3 & k_address;
-    for (unsigned shift = 39; shift >= 12; shift -= 9) {
-        const auto entry = core.memory->read_value<uint64_t>(table + 8 * (linear >> shift & 0x1ff));
-        if (!entry || (*entry & k_present) == 0) {
-            return std::nullopt;
-        }
-        if (shift == 12 || (*entry & k_large) != 0) {
-            const uint64_t inside = (uint64_t{1} << shift) - 1;
-            return (*entry & k_address & ~inside) | (linear & inside);
-        }
-        table = *entry & k_address;
+struct Tables {
+    template <typename Entry>
+    [[nodiscard]] uint64_t load(uint64_t address) const {
+        return memory.read_value<Entry>(address).value_or(0);
     }
-    return std::nullopt;
+    const GuestMemory& memory;
+};
+
+// Without any trace in the tables or the processor.
+std::optional<GuestAddress> physical(const interp::Core& core, uint64_t linear) {
+    x86::PagingControls controls = x86::paging_controls(core.cr0, core.cr3, core.cr4, core.msr.efer);
+    controls.pdpte = core.pdpte;
+    if (controls.mode == x86::PagingMode::none) {
+        return linear;
+    }
+    Tables tables{*core.memory};
+    x86::paging::Path path;
+    if (x86::paging::descend_from_root(controls, tables, linear, path) != x86::paging::Stop::leaf) {
+        return std::nullopt;
+    }
+    return x86::paging::frame_of(controls.mode, path.leaf(), path.shift, path.large) | (linear & ((uint64_t{1} << path.shift) - 1));
 }
 
 }  // namespace
