@@ -7,6 +7,7 @@ namespace skep {
 namespace {
 
 constexpr uint8_t k_release = 0xf0;
+constexpr uint8_t k_control = 0x1d, k_print_screen = 0x37, k_alt = 0x38, k_scroll_lock = 0x46, k_sysrq = 0x54;  // set 1
 constexpr size_t k_most_before_a_press = 128;  // bytes that wait, of Ps2Output::k_limit
 
 // Set 2 codes 0x00..0x7f in set 1; 0x83 and 0x84 are extra, others from 0x80 up are themselves.
@@ -78,6 +79,7 @@ void Ps2Keyboard::reset() {
     m_awaiting = 0;
     m_prefix = 0;
     m_pause_bytes = 0;
+    m_held = 0;
     m_leds = 0;
     set_defaults();
     m_scanning = true;
@@ -177,9 +179,50 @@ void Ps2Keyboard::type(uint8_t set1) {
     if (m_pause_bytes == 0) {
         m_prefix = 0;
     }
-    if (m_scanning) {
+    note_modifier(prefix, set1);
+    if (m_scanning && !send_with_modifier(prefix, set1)) {
         send_key(prefix, set1);
     }
+}
+
+void Ps2Keyboard::note_modifier(uint8_t prefix, uint8_t set1) {
+    const uint8_t make = set1 & 0x7f;
+    if (prefix == 0xe1 || (make != k_control && make != k_alt)) {
+        return;
+    }
+    const bool right = prefix == 0xe0;
+    const uint8_t which = make == k_control ? (right ? k_right_control : k_left_control) : (right ? k_right_alt : k_left_alt);
+    m_held = static_cast<uint8_t>((set1 & 0x80) != 0 ? m_held & ~which : m_held | which);
+}
+
+// Alt+Print Screen and Control+Pause have codes of their own in sets 1 and 2: SysRq and Break of the 84-key keyboard.
+bool Ps2Keyboard::send_with_modifier(uint8_t prefix, uint8_t set1) {
+    const auto take_form = [this](uint8_t form, uint8_t modifiers) {
+        m_held = static_cast<uint8_t>((m_held & modifiers) != 0 ? m_held | form : m_held & ~form);
+    };
+    if (m_set == 3) {
+        return false;
+    }
+    if (prefix == 0xe0 && (set1 & 0x7f) == k_print_screen) {
+        if (set1 == k_print_screen) {
+            take_form(k_system_request, k_left_alt | k_right_alt);
+        }
+        if ((m_held & k_system_request) != 0) {
+            send_key(0, static_cast<uint8_t>(k_sysrq | (set1 & 0x80)));
+        }
+        return (m_held & k_system_request) != 0;
+    }
+    if (prefix == 0xe1) {
+        if (set1 == k_control) {  // the first of Pause's four codes, which then stay away
+            take_form(k_break, k_left_control | k_right_control);
+        }
+        if ((m_held & k_break) != 0 && set1 == k_control) {
+            send_key(0xe0, k_scroll_lock);
+            send_key(0xe0, k_scroll_lock | 0x80);
+        }
+        return (m_held & k_break) != 0;
+    }
+    return false;
 }
 
 void Ps2Keyboard::send_key(uint8_t prefix, uint8_t set1) {
@@ -222,7 +265,7 @@ void Ps2Keyboard::send_key(uint8_t prefix, uint8_t set1) {
 
 void Ps2Keyboard::save(StateWriter& writer) const {
     m_output.save(writer);
-    writer.put(static_cast<uint8_t>(m_scanning));
+    writer.put(static_cast<uint8_t>(m_held | (m_scanning ? 1 : 0)));
     for (const uint8_t value : {m_set, m_leds, m_awaiting, m_prefix, m_pause_bytes}) {
         writer.put(value);
     }
@@ -230,7 +273,9 @@ void Ps2Keyboard::save(StateWriter& writer) const {
 
 void Ps2Keyboard::load(StateReader& reader) {
     m_output.load(reader);
-    m_scanning = reader.get<uint8_t>() != 0;
+    const auto flags = reader.get<uint8_t>();
+    m_scanning = (flags & 1) != 0;
+    m_held = flags & 0x7e;
     for (uint8_t* value : {&m_set, &m_leds, &m_awaiting, &m_prefix, &m_pause_bytes}) {
         reader.get(*value);
     }

@@ -28,6 +28,17 @@ class Ps2Keyboard final : public Ps2Device {
     void command(uint8_t byte);
     void argument(uint8_t byte);
     void send_key(uint8_t prefix, uint8_t set1);
+    [[nodiscard]] bool send_with_modifier(uint8_t prefix, uint8_t set1);
+    void note_modifier(uint8_t prefix, uint8_t set1);
+
+    enum Held : uint8_t {  // beside bit 0 of the saved state
+        k_left_control = 0x02,
+        k_right_control = 0x04,
+        k_left_alt = 0x08,
+        k_right_alt = 0x10,
+        k_system_request = 0x20,  // Print Screen was pressed with Alt
+        k_break = 0x40,           // Pause was pressed with Control
+    };
 
     bool m_scanning = true;
     uint8_t m_set = 2;
@@ -35,6 +46,7 @@ class Ps2Keyboard final : public Ps2Device {
     uint8_t m_awaiting = 0;     // the command whose argument comes next
     uint8_t m_prefix = 0;       // 0xe0 or 0xe1 typed, its code not yet
     uint8_t m_pause_bytes = 0;  // codes still to come after 0xe1
+    uint8_t m_held = 0;
 };
 
 }  // namespace skep

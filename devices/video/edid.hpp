@@ -11,7 +11,8 @@ namespace skep {
 
 using Edid = std::array<uint8_t, 128>;
 
-// A monitor whose preferred mode is this size (cut to 64..4095 each, a multiple of 8 wide) at 60 Hz.
-[[nodiscard]] Edid make_edid(ScreenSize preferred);
+// A monitor whose preferred mode is this size (cut to 64..4095 each, a multiple of 8 wide) at 60 Hz, and which can show the
+// other as well.
+[[nodiscard]] Edid make_edid(ScreenSize preferred, ScreenSize other = {});
 
 }  // namespace skep

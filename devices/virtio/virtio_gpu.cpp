@@ -13,6 +13,7 @@ namespace {
 
 using gpu::Response;
 
+constexpr uint16_t k_state_version = 2;
 constexpr uint32_t k_events_clear_offset = 4;
 constexpr ScreenSize k_smallest_wish{64, 64};
 
@@ -56,7 +57,8 @@ uint32_t put(GuestMemory& memory, const VirtioChain& chain, const Answer& answer
 
 }  // namespace
 
-VirtioGpu::VirtioGpu(GuestMemory& memory, ScreenSize preferred_size) : m_memory(memory), m_wanted(preferred_size) {}
+VirtioGpu::VirtioGpu(GuestMemory& memory, ScreenSize preferred_size)
+    : m_memory(memory), m_wanted(preferred_size) {}
 
 // --- the device ----------------------------------------------------------------------------------------------------------
 
@@ -78,6 +80,9 @@ void VirtioGpu::config_written(uint32_t offset, std::span<const std::byte> data)
 void VirtioGpu::activate(VirtioSession session) {
     m_session = std::move(session);
     m_active = true;
+    if (m_first == ScreenSize{}) {
+        m_first = m_wanted;
+    }
 }
 
 VirtioSession VirtioGpu::deactivate() {
@@ -90,6 +95,7 @@ void VirtioGpu::reset_state() {
     m_scanout = {};
     m_has_taken_over = false;
     m_events = 0;
+    m_first = {};
     m_cursor = {};
     m_damage.clear();
     m_whole = true;
@@ -247,7 +253,7 @@ uint32_t VirtioGpu::put_edid(const VirtioChain& chain, const gpu::Header& header
     }
     gpu::EdidAnswer answer{};
     answer.header = answer_header(header, Response::ok_edid);
-    const Edid edid = make_edid(m_wanted);
+    const Edid edid = make_edid(m_wanted, m_first);
     answer.size = static_cast<uint32_t>(edid.size());
     std::copy(edid.begin(), edid.end(), std::begin(answer.edid));
     return put(m_memory, chain, answer);
@@ -320,22 +326,19 @@ std::optional<TextCells> VirtioGpu::text() {
 
 bool VirtioGpu::suggest_size(ScreenSize size) {
     const std::lock_guard lock(m_transport->device_gate());
-    if (!m_active) {
-        return false;
-    }
     const ScreenSize wish{std::max(size.width, k_smallest_wish.width) & ~7U, std::max(size.height, k_smallest_wish.height)};
-    if (wish != m_wanted) {
-        m_wanted = wish;
+    const bool is_new = std::exchange(m_wanted, wish) != wish;  // a driver that comes later begins with it
+    if (m_active && is_new) {
         m_events |= gpu::k_event_display;
         m_transport->interrupt_config();
     }
-    return true;
+    return m_active;
 }
 
 // --- state ---------------------------------------------------------------------------------------------------------------
 
 void VirtioGpu::save(StateWriter& writer) const {
-    writer.section("virtio-gpu", 1);
+    writer.section("virtio-gpu", k_state_version);
     m_resources.save(writer);
     for (const uint32_t value : {m_scanout.resource, m_scanout.rect.x, m_scanout.rect.y, m_scanout.rect.width,
                                  m_scanout.rect.height, m_wanted.width, m_wanted.height, m_events, m_cursor.width,
@@ -346,11 +349,13 @@ void VirtioGpu::save(StateWriter& writer) const {
     for (const uint32_t pixel : m_cursor.argb) {
         writer.put(pixel);
     }
+    writer.put(m_first.width);
+    writer.put(m_first.height);
 }
 
 void VirtioGpu::load(StateReader& reader) {
     reset_state();
-    reader.section("virtio-gpu", 1);
+    const uint16_t version = reader.section("virtio-gpu", k_state_version);
     m_resources.load(reader);
     Scanout scanout;
     for (uint32_t* value : {&scanout.resource, &scanout.rect.x, &scanout.rect.y, &scanout.rect.width, &scanout.rect.height,
@@ -366,6 +371,11 @@ void VirtioGpu::load(StateReader& reader) {
     m_cursor.height = m_cursor.width;
     for (uint32_t i = 0; i < m_cursor.width * m_cursor.height; ++i) {
         m_cursor.argb.push_back(reader.get<uint32_t>());
+    }
+    m_first = m_wanted;
+    if (version >= 2) {
+        reader.get(m_first.width);
+        reader.get(m_first.height);
     }
     const gpu::Resource* resource = m_resources.find(scanout.resource);
     const bool fits = resource != nullptr && resource->holds(scanout.rect) && scanout.rect.width != 0 && scanout.rect.height != 0;

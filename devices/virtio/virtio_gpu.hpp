@@ -69,6 +69,9 @@ class VirtioGpu final : public VirtioDevice, public ScreenSource {
     Scanout m_scanout;
     bool m_has_taken_over = false;  // a scanout was set since the reset
     ScreenSize m_wanted;
+    // What was wanted when the driver started; 0 x 0 before. Linux' console cannot grow beyond it and takes another mode of
+    // the EDID then: this one, not 1024 x 768.
+    ScreenSize m_first;
     uint32_t m_events = 0;
     CursorImage m_cursor;
 

@@ -6,6 +6,7 @@ Where to click, and what a person would read, comes from the JSON that `skep` wr
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -69,11 +70,20 @@ class Desktop:
         os.close(write_end)
         with os.fdopen(read_end) as answer:
             self.env["DISPLAY"] = ":" + answer.readline().strip()
-        self.manager = subprocess.Popen(["openbox", "--sm-disable"], env=self.env, stdout=subprocess.DEVNULL,
+        self.manager = subprocess.Popen(["openbox", "--sm-disable", *self.without_key_bindings()], env=self.env, stdout=subprocess.DEVNULL,
                                         stderr=(self.sandbox.path / "openbox.err").open("a"))
         self.wait("window manager", lambda: "#" in self.root_property("_NET_SUPPORTING_WM_CHECK"), 30)
         self.start = time.monotonic()
         return self
+
+    def without_key_bindings(self):
+        """Openbox' own settings but for its keyboard: Print is nobody's but the window's."""
+        system = pathlib.Path("/etc/xdg/openbox/rc.xml")
+        if not system.exists():
+            return []
+        settings = self.sandbox.path / "openbox.xml"
+        settings.write_text(re.sub(r"<keyboard>.*</keyboard>", "<keyboard/>", system.read_text(), flags=re.S))
+        return ["--config-file", str(settings)]
 
     def __exit__(self, kind, error, trace):
         if kind is not None:

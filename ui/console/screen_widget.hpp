@@ -20,6 +20,7 @@ class ScreenClient;
 class ScreenWidget : public QAbstractScrollArea {
     Q_OBJECT
     Q_PROPERTY(QString text READ description)
+    Q_PROPERTY(qulonglong paints READ paints)
   public:
     // After this rest of a window that is being resized the guest is told its size.
     static constexpr int k_follow_ms = 150;

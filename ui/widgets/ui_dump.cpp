@@ -127,6 +127,9 @@ void add_widget(QWidget* widget, QJsonArray& widgets) {
     entry.insert(QStringLiteral("enabled"), widget->isEnabled());
     entry.insert(QStringLiteral("focus"), widget->hasFocus());
     entry.insert(QStringLiteral("window"), widget->window()->objectName());
+    if (const QVariant paints = widget->property("paints"); paints.isValid()) {
+        entry.insert(QStringLiteral("paints"), paints.toLongLong());
+    }
     if (const QJsonArray items = items_of(widget); !items.isEmpty()) {
         entry.insert(QStringLiteral("items"), items);
     }

@@ -15,7 +15,8 @@ namespace skep::ui {
 
 // {"time": monotonic seconds, "widgets": [{"name", "class", "label", "text", "enabled", "focus", "window",
 // "x", "y", "width", "height", "items": [...]}]}: every visible widget, by the part of it that can be seen, in global
-// pixels. Items are the entries of menus, lists, trees and tab bars, with "name", "text", "enabled" and their place.
+// pixels. Items are the entries of menus, lists, trees and tab bars, with "name", "text", "enabled" and their place. A widget
+// that counts how often it was painted (property "paints") tells that too.
 [[nodiscard]] QJsonObject describe_windows();
 
 // Writes describe_windows() to a file whenever it changed, looking ten times a second.

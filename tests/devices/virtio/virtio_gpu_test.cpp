@@ -162,9 +162,36 @@ TEST_F(VirtioGpuTest, window_size_reaches_the_driver_as_an_event) {
     EXPECT_EQ(edid.edid[56] | (edid.edid[58] & 0xf0) << 4, 1000);
 }
 
-TEST_F(VirtioGpuTest, no_driver_no_suggestion) {
+TEST_F(VirtioGpuTest, size_at_the_drivers_start_stays_a_mode_of_the_monitor) {
+    const auto modes = [&] {
+        EXPECT_EQ(send(gpu::k_get_edid, gpu::GetEdid{}), Response::ok_edid);
+        const auto edid = *memory->read_value<gpu::EdidAnswer>(k_answer);
+        std::vector<int> widths;
+        for (size_t at = 54; at < 126; at += 18) {
+            if ((edid.edid[at] | edid.edid[at + 1]) != 0) {
+                widths.push_back(edid.edid[at + 2] | (edid.edid[at + 4] & 0xf0) << 4);
+            }
+        }
+        return widths;
+    };
+    EXPECT_THAT(modes(), ElementsAre(1280));
+    ASSERT_TRUE(screen.suggest_size({1600, 1200}));
+    EXPECT_THAT(modes(), ElementsAre(1600, 1280));
+    vga->pause();
+    vga->resume();
+    EXPECT_THAT(modes(), ElementsAre(1600, 1280));
+}
+
+TEST_F(VirtioGpuTest, size_wished_for_before_the_driver_is_what_it_begins_with) {
     driver->set_common(20, 1, 0);
-    EXPECT_FALSE(screen.suggest_size({1000, 700}));
+    EXPECT_FALSE(screen.suggest_size({1000, 700})) << "the guest does not follow yet";
+    EXPECT_TRUE(driver->negotiate(virtio::k_feature_version_1 | gpu::k_feature_edid));
+    driver->set_up_queue(0);
+    driver->set_up_queue(1);
+    driver->driver_ok();
+    EXPECT_EQ(driver->device_config(0, 4), 0U) << "no event";
+    EXPECT_EQ(send(gpu::k_get_display_info, gpu::ResourceId{}), Response::ok_display_info);
+    EXPECT_EQ(memory->read_value<gpu::DisplayInfo>(k_answer)->displays[0].rect.width, 1000U);
 }
 
 TEST_F(VirtioGpuTest, cursor_is_told_with_its_hot_spot_and_hidden_again) {
