@@ -66,22 +66,22 @@ class PowerCommand final : public Command {
     }
 
   private:
-    // Until nobody holds the machine's lock, so that a following `start` or `delete` finds it free.
+    // Until nobody holds the machine's lock, so that a following `start` or `delete` finds it free. A machine of `run` has
+    // none: there the end of the link is all there is to see.
     [[nodiscard]] Status wait_for_end(ControlClient& client, unsigned seconds) const {
         using Clock = std::chrono::steady_clock;
         const auto deadline = Clock::now() + std::chrono::seconds(seconds);
         const Result<Bundle> bundle = m_machine.find();
-        if (!bundle) {
-            return tl::unexpected<Error>(bundle.error());
-        }
-        while (bundle->running()) {
+        bool linked = true;
+        while (bundle ? bundle->running() : linked) {
             if (Clock::now() > deadline) {
                 return fail(ErrorKind::cancelled, "'{}' is still running after {} seconds; `skepctl poweroff` turns it off at once.",
                             client.greeting().vm_name, seconds);
             }
             const auto event = client.wait_event(std::chrono::milliseconds(50));
             if (!event && event.error().kind != ErrorKind::cancelled) {
-                ::poll(nullptr, 0, 5);  // the link has ended: only the lock is left to watch
+                linked = false;
+                ::poll(nullptr, 0, 5);  // only the lock is left to watch
             }
         }
         return {};

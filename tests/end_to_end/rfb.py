@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A small VNC viewer: the RFB protocol 3.3 to 3.8 (RFC 6143) without security, raw pixels. Only the standard library."""
+import select
 import socket
 import struct
 import zlib
@@ -9,8 +10,14 @@ PIXEL_FORMAT = struct.pack(">BBBBHHHBBBxxx", 32, 24, 0, 1, 255, 255, 255, 16, 8,
 
 
 class Viewer:
-    def __init__(self, port, host="127.0.0.1", timeout=10):
-        self.socket = socket.create_connection((host, port), timeout)
+    def __init__(self, server, timeout=10):
+        """`server`: a port of this computer, or the path of a Unix socket."""
+        if isinstance(server, int):
+            self.socket = socket.create_connection(("127.0.0.1", server), timeout)
+        else:
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(timeout)
+            self.socket.connect(str(server))
         version = self.read(12)
         self.socket.sendall(version)
         if version >= b"RFB 003.007\n":
@@ -25,7 +32,7 @@ class Viewer:
         self.socket.sendall(b"\1")   # shared
         self.width, self.height, _, length = struct.unpack(">HH16sI", self.read(24))
         self.name = self.read(length).decode()
-        self.socket.sendall(b"\0\0\0\0" + PIXEL_FORMAT + struct.pack(">BxHi", 2, 1, RAW))
+        self.socket.sendall(b"\0\0\0\0" + PIXEL_FORMAT + struct.pack(">BxHii", 2, 2, RAW, DESKTOP_SIZE))
         self.frame = bytearray(self.width * self.height * 4)
 
     @staticmethod
@@ -44,7 +51,18 @@ class Viewer:
 
     def refresh(self):
         """Asks for the whole screen and takes the answer."""
-        self.socket.sendall(struct.pack(">BBHHHH", 3, 0, 0, 0, self.width, self.height))
+        self.ask(whole=True)
+        self.take_answer()
+
+    def ask(self, whole=False):
+        self.socket.sendall(struct.pack(">BBHHHH", 3, 0 if whole else 1, 0, 0, self.width, self.height))
+
+    def answered(self, timeout):
+        """Whether something has arrived."""
+        return bool(select.select([self.socket], [], [], timeout)[0])
+
+    def take_answer(self):
+        """Reads to the end of an update."""
         while True:
             kind = self.read(1)[0]
             if kind == 0:
@@ -59,11 +77,21 @@ class Viewer:
 
     def take_rectangle(self):
         left, top, width, height, encoding = struct.unpack(">HHHHi", self.read(12))
+        if encoding == DESKTOP_SIZE:
+            self.width, self.height = width, height
+            self.frame = bytearray(width * height * 4)
+            return
         if encoding != RAW:
             raise ConnectionError(f"encoding {encoding} was not asked for")
         for row in range(top, top + height):
             start = (row * self.width + left) * 4
             self.frame[start:start + width * 4] = self.read(width * 4)
+
+    def rgb(self):
+        """The picture as three bytes a pixel."""
+        pixels = bytearray(self.width * self.height * 3)
+        pixels[0::3], pixels[1::3], pixels[2::3] = self.frame[2::4], self.frame[1::4], self.frame[0::4]
+        return bytes(pixels)
 
     def colours(self):
         """How many different ones are on the screen."""
@@ -75,12 +103,9 @@ class Viewer:
 
     def save_png(self, path):
         """RFC 2083, one filterless chunk."""
-        rows = bytearray()
+        rows, rgb = bytearray(), self.rgb()
         for row in range(self.height):
-            line = self.frame[row * self.width * 4:(row + 1) * self.width * 4]
-            rgb = bytearray(self.width * 3)
-            rgb[0::3], rgb[1::3], rgb[2::3] = line[2::4], line[1::4], line[0::4]
-            rows += b"\0" + rgb
+            rows += b"\0" + rgb[row * self.width * 3:(row + 1) * self.width * 3]
         def chunk(name, data):
             return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         header = struct.pack(">IIBBBBB", self.width, self.height, 8, 2, 0, 0, 0)

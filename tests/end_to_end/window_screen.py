@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A guest's screen in the window: the Debian graphical installer by clicks alone."""
 import re
-import subprocess
 import time
 
 from desktop import Desktop
+from host_shot import Shot
 from skep_guest import check, main, need
 
 # In the pixels of the installer's screen of 1280 x 800.
@@ -18,22 +18,6 @@ LIST = (30, 190, 1200, 720)
 # Slower than this a guest's mouse driver does not accelerate.
 STEP, PAUSE = 2, 0.02
 WHITE = b"\xff\xff\xff"
-
-
-class Shot:
-    """What is on the host's screen."""
-
-    def __init__(self, desktop):
-        data = subprocess.run(["import", "-window", "root", "-silent", "ppm:-"], env=desktop.env, capture_output=True,
-                              check=True, timeout=60).stdout
-        head = re.match(rb"P6\s+(\d+)\s+(\d+)\s+(\d+)\s", data)
-        self.width = int(head[1])
-        samples = data[head.end():]
-        self.pixels = samples if int(head[3]) < 256 else samples[::2]   # the upper bytes of 16 bits
-
-    def pixel(self, x, y):
-        at = (y * self.width + x) * 3
-        return self.pixels[at:at + 3]
 
 
 class GuestScreen:
