@@ -12,6 +12,7 @@
 #include "devices/board/cfi_flash.hpp"
 #include "devices/board/fw_cfg.hpp"
 #include "devices/board/i8042.hpp"
+#include "devices/nvme/nvme_controller.hpp"
 #include "devices/pci/ich9_lpc.hpp"
 #include "devices/pci/intx.hpp"
 #include "devices/pci/pci_bus.hpp"
@@ -83,7 +84,7 @@ class Builder {
     Status add_ahci();
     Status add_ahci_disk(const DiskSpec& disk);
     Status add_cd(const CdSpec& cd);
-    Status add_virtio_disk(const DiskSpec& disk);
+    Status add_pci_disk(const DiskSpec& disk);
     Result<std::shared_ptr<BlockBackend>> open_disk(const DiskSpec& disk);
     Status set_up_boot();
     void give_firmware_its_files();
@@ -279,22 +280,31 @@ Result<std::shared_ptr<BlockBackend>> Builder::open_disk(const DiskSpec& disk) {
     return std::shared_ptr<BlockBackend>(*image);
 }
 
-Status Builder::add_virtio_disk(const DiskSpec& disk) {
+// A disk that is a PCI function of its own.
+Status Builder::add_pci_disk(const DiskSpec& disk) {
     if (m_next_slot > k_last_disk_slot) {
-        return fail(ErrorKind::invalid_input, "A machine has room for {} virtio disks; remove some.",
+        return fail(ErrorKind::invalid_input, "A machine has room for {} virtio and NVMe disks; remove some.",
                     k_last_disk_slot - k_first_disk_slot + 1);
     }
     auto backend = open_disk(disk);
     if (!backend) {
         return tl::unexpected(backend.error());
     }
-    const uint8_t slot = m_next_slot++;
-    VirtioBlkConfig config{.serial = disk.serial.empty() ? disk.id : disk.serial,
-                           .queue_count = std::clamp(m_spec.cpus, 1U, k_most_queues)};
-    m_built.machine->add_device(std::make_unique<VirtioPci>(
-        *m_context, "virtio-blk-" + disk.id, PciAddress{slot, 0},
-        make_virtio_blk(m_built.machine->memory(), std::move(*backend), std::move(config))));
-    m_boot_devices[disk.id] = {.kind = BootDevice::Kind::virtio_block, .slot = slot};
+    const PciAddress address{m_next_slot++, 0};
+    const std::string serial = disk.serial.empty() ? disk.id : disk.serial;
+    const unsigned queues = std::clamp(m_spec.cpus, 1U, k_most_queues);
+    BootDevice::Kind kind = BootDevice::Kind::virtio_block;
+    if (disk.bus == DiskBus::nvme) {
+        kind = BootDevice::Kind::nvme;
+        m_built.machine->add_device(
+            std::make_unique<NvmeController>(*m_context, "nvme-" + disk.id, address, std::move(*backend),
+                                             NvmeConfig{.serial = serial, .queue_pairs = queues}));
+    } else {
+        m_built.machine->add_device(std::make_unique<VirtioPci>(
+            *m_context, "virtio-blk-" + disk.id, address,
+            make_virtio_blk(m_built.machine->memory(), std::move(*backend), {.serial = serial, .queue_count = queues})));
+    }
+    m_boot_devices[disk.id] = {.kind = kind, .slot = address.slot};
     return {};
 }
 
@@ -368,8 +378,8 @@ Status Builder::add_disks() {
         return added;
     }
     for (const DiskSpec& disk : m_spec.disks) {
-        if (disk.bus == DiskBus::virtio) {
-            if (Status added = add_virtio_disk(disk); !added) {
+        if (disk.bus != DiskBus::ahci) {
+            if (Status added = add_pci_disk(disk); !added) {
                 return added;
             }
         }

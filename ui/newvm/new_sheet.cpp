@@ -175,6 +175,7 @@ QWidget* NewSheet::build_advanced() {
     m_disk_bus->setObjectName(QStringLiteral("diskBus"));
     m_disk_bus->setAccessibleName(tr("Disk bus"));
     m_disk_bus->addItem(choice_text("disks[].bus", "virtio"), static_cast<int>(DiskBus::virtio));
+    m_disk_bus->addItem(choice_text("disks[].bus", "nvme"), static_cast<int>(DiskBus::nvme));
     m_disk_bus->addItem(choice_text("disks[].bus", "ahci"), static_cast<int>(DiskBus::ahci));
     form->addRow(tr("Disk bus:"), m_disk_bus);
     connect(m_disk_bus, &QComboBox::currentIndexChanged, this,

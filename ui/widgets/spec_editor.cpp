@@ -61,6 +61,7 @@ QString choice_text(std::string_view path, std::string_view word) {
         {QStringLiteral("firmware=linux"), SpecEditor::tr("Linux kernel file")},
         {QStringLiteral("firmware=multiboot"), SpecEditor::tr("Multiboot kernel file")},
         {QStringLiteral("disks[].bus=virtio"), SpecEditor::tr("virtio (fast)")},
+        {QStringLiteral("disks[].bus=nvme"), SpecEditor::tr("NVMe (fast, in every newer system)")},
         {QStringLiteral("disks[].bus=ahci"), SpecEditor::tr("SATA (works everywhere)")},
         {QStringLiteral("sound=auto"), SpecEditor::tr("Where there is a screen")},
         {QStringLiteral("sound=none"), SpecEditor::tr("None")},

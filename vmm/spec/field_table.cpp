@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::array<std::string_view, 4> k_cpu_backends{"auto", "kvm", "interp", "jit"};
 constexpr std::array<std::string_view, 4> k_firmwares{"bios", "uefi", "linux", "multiboot"};
-constexpr std::array<std::string_view, 2> k_disk_buses{"ahci", "virtio"};
+constexpr std::array<std::string_view, 3> k_disk_buses{"ahci", "virtio", "nvme"};
 constexpr std::array<std::string_view, 3> k_displays{"none", "vga", "virtio"};
 constexpr std::array<std::string_view, 4> k_sounds{"auto", "none", "silent", "sdl"};
 constexpr std::array<std::string_view, 2> k_on_reboot{"restart", "exit"};
@@ -98,7 +98,7 @@ const std::array k_disk_fields{
     Field<DiskSpec>{{"disks[].file", "Disk image", "A raw image, inside the machine's folder or anywhere.",
                      FieldType::file, Apply::next_start, "", "", 1, k_longest_path, {}},
                     &DiskSpec::file, Printing::always},
-    Field<DiskSpec>{{"disks[].bus", "Disk bus", "virtio is faster; ahci (SATA) works in every system.",
+    Field<DiskSpec>{{"disks[].bus", "Disk bus", "virtio is the fastest; nvme is fast and every newer system knows it; ahci (SATA) works in every system.",
                      FieldType::choice, Apply::next_start, "virtio", "", 0, 0, k_disk_buses},
                     choice<&DiskSpec::bus, DiskSpec, DiskBus>(), Printing::always},
     Field<DiskSpec>{{"disks[].read_only", "Read only", "The guest cannot change the disk.", FieldType::boolean,

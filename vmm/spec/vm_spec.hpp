@@ -15,7 +15,7 @@ inline constexpr uint32_t k_spec_format = 1;
 
 enum class CpuBackend { automatic, kvm, interp, jit };   // "auto", "kvm", "interp", "jit"
 enum class Firmware { bios, uefi, linux_kernel, multiboot };  // "bios", "uefi", "linux", "multiboot"
-enum class DiskBus { ahci, virtio };
+enum class DiskBus { ahci, virtio, nvme };
 enum class DisplayKind { none, vga, virtio };
 enum class SoundKind { automatic, none, silent, sdl };     // "auto", "none", "silent", "sdl"
 enum class OnReboot { restart, exit };

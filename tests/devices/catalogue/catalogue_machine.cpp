@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "devices/board/cfi_flash.hpp"
+#include "devices/nvme/nvme_controller.hpp"
 #include "vmm/base/bits.hpp"
 
 namespace skep::test {
@@ -19,6 +20,7 @@ constexpr PciAddress k_vga_address{1, 0};
 constexpr PciAddress k_virtio_vga_address{2, 0};
 constexpr uint64_t k_vram_bytes = 256 << 10;
 constexpr PciAddress k_keyboard_address{4, 0};
+constexpr PciAddress k_nvme_address{14, 0};
 constexpr PciAddress k_tablet_address{6, 0};
 constexpr uint64_t k_ecam = 0xb000'0000;
 constexpr GuestAddress k_flash = 0xffc0'0000;
@@ -62,6 +64,7 @@ const std::vector<CatalogueEntry>& catalogue_entries() {
         {"vga", {{false, 0x3b0, 0x30}, {false, 0x1ce, 4}, {true, 0xa'0000, 0x2'0000}}, k_vga_address},
         {"virtio-vga", {}, k_virtio_vga_address},
         {"ahci0", {}, AhciDriver::k_address},
+        {"nvme-disk0", {}, k_nvme_address},
         {"virtio-blk-disk0", {}, VirtioDriver::k_address},
         {"virtio-rng", {}, k_rng_address},
         {"hda0", {}, HdaController::k_pci_address},
@@ -93,6 +96,8 @@ CatalogueMachine::CatalogueMachine()
     ahci->attach_disk(0, ahci_disk, {"SERIAL7", "Skep disk"});
     ahci->attach_cd(1, medium);
     add(std::move(ahci));
+    add(std::make_unique<NvmeController>(context, "nvme-disk0", k_nvme_address, nvme_disk,
+                                         NvmeConfig{.serial = "disk0", .queue_pairs = 2}));
     add(std::make_unique<VirtioPci>(
         context, "virtio-blk-disk0", VirtioDriver::k_address,
         make_virtio_blk(*machine.memory, virtio_disk, VirtioBlkConfig{.serial = "disk0", .queue_count = 2})));
@@ -275,7 +280,7 @@ void CatalogueMachine::stir(const CatalogueEntry& entry, unsigned accesses, uint
         access(entry, random);
         if (index % 16 == 0) {
             machine.clock.advance(random() % 50'000);
-            for (const auto& disk : {ahci_disk, medium, virtio_disk}) {
+            for (const auto& disk : {ahci_disk, medium, nvme_disk, virtio_disk}) {
                 disk->run(random() % 3);
             }
         }

@@ -71,6 +71,7 @@ class CatalogueMachine : public BoardFixture {
     std::shared_ptr<MemoryBlock> ahci_disk = std::make_shared<MemoryBlock>(k_disk_size);
     std::shared_ptr<MemoryBlock> medium = std::make_shared<MemoryBlock>(k_cd_size, 2048, true);
     std::shared_ptr<RecordingSound> sound = std::make_shared<RecordingSound>();
+    std::shared_ptr<MemoryBlock> nvme_disk = std::make_shared<MemoryBlock>(k_disk_size);
     std::shared_ptr<MemoryBlock> virtio_disk = std::make_shared<MemoryBlock>(k_disk_size);
     Screen screen, second_screen;
 
