@@ -10,7 +10,7 @@
 
 namespace skep {
 
-Result<std::vector<std::byte>> read_boot_file(const std::string& what, const std::string& path, uint64_t limit) {
+Result<LargeBuffer> read_boot_file(const std::string& what, const std::string& path, uint64_t limit) {
     // O_NONBLOCK: a FIFO must not hang us before it is refused.
     const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!file) {
@@ -32,7 +32,7 @@ Result<std::vector<std::byte>> read_boot_file(const std::string& what, const std
                     "The {} '{}' has {} MiB, more than the {} MiB that fit; choose another file.", what, path,
                     size >> 20, limit >> 20);
     }
-    std::vector<std::byte> content(size);
+    LargeBuffer content(size);
     for (size_t done = 0; done < content.size();) {
         const ssize_t count = read(file.get(), content.data() + done, content.size() - done);
         if (count < 0 && errno == EINTR) {

@@ -5,14 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <vector>
 
+#include "vmm/base/large_buffer.hpp"
 #include "vmm/base/result.hpp"
 
 namespace skep {
 
 // The whole of a regular file of 1 .. limit bytes. `what` names its role in the sentence ("firmware", "kernel").
-[[nodiscard]] Result<std::vector<std::byte>> read_boot_file(const std::string& what, const std::string& path,
-                                                            uint64_t limit);
+[[nodiscard]] Result<LargeBuffer> read_boot_file(const std::string& what, const std::string& path, uint64_t limit);
 
 }  // namespace skep

@@ -86,14 +86,14 @@ Result<FirmwareImage> load_firmware(const std::string& path) {
         }
         chosen = *found;
     }
-    Result<std::vector<std::byte>> image = read_boot_file("firmware", chosen, k_largest);
+    Result<LargeBuffer> image = read_boot_file("firmware", chosen, k_largest);
     if (!image) {
         return tl::unexpected(image.error());
     }
     if (const Status fine = check_image(chosen, *image); !fine) {
         return tl::unexpected(fine.error());
     }
-    return FirmwareImage{std::move(chosen), std::move(*image)};
+    return FirmwareImage{std::move(chosen), {image->begin(), image->end()}};
 }
 
 Result<std::vector<std::byte>> load_option_rom(const std::string& file_name) {
@@ -102,15 +102,17 @@ Result<std::vector<std::byte>> load_option_rom(const std::string& file_name) {
         if (access(path.c_str(), F_OK) != 0) {
             continue;
         }
-        Result<std::vector<std::byte>> image = read_boot_file("option ROM", path, k_largest_option_rom);
+        Result<LargeBuffer> image = read_boot_file("option ROM", path, k_largest_option_rom);
         // PCI 3.0, 6.3.1: the image begins with 55h aah.
         if (image && (image->size() < 3 || (*image)[0] != std::byte{0x55} || (*image)[1] != std::byte{0xaa})) {
             return fail(ErrorKind::invalid_input, "The file '{}' is no option ROM: install the package 'seabios' again.", path);
         }
-        if (image) {
-            image->resize(std::bit_ceil(image->size()));
+        if (!image) {
+            return tl::unexpected(image.error());
         }
-        return image;
+        std::vector<std::byte> padded(image->begin(), image->end());
+        padded.resize(std::bit_ceil(padded.size()));
+        return padded;
     }
     return fail(ErrorKind::not_found, "No {} was found beside {} or in the other usual places: install the package 'seabios'.",
                 file_name, k_search_path[0]);

@@ -48,7 +48,7 @@ struct CloseArchive {
 using Archive = std::unique_ptr<struct archive, CloseArchive>;
 
 // Exactly `size` bytes.
-tl::expected<std::vector<std::byte>, std::string> unpack(const Packing& packing, std::span<const std::byte> stream,
+tl::expected<LargeBuffer, std::string> unpack(const Packing& packing, std::span<const std::byte> stream,
                                                          size_t size) {
     const Archive reader(archive_read_new());
     // ARCHIVE_WARN would mean that a program is to be run for it.
@@ -65,7 +65,7 @@ tl::expected<std::vector<std::byte>, std::string> unpack(const Packing& packing,
         archive_read_next_header(reader.get(), &entry) != ARCHIVE_OK) {
         return failed();
     }
-    std::vector<std::byte> out(size);
+    LargeBuffer out(size);
     for (size_t done = 0; done < size;) {
         const la_ssize_t count = archive_read_data(reader.get(), out.data() + done, size - done);
         if (count < 0) {
@@ -83,7 +83,7 @@ tl::expected<std::vector<std::byte>, std::string> unpack(const Packing& packing,
     return out;
 }
 
-tl::expected<std::vector<std::byte>, std::string> unpack_stream(const KernelPayload& payload) {
+tl::expected<LargeBuffer, std::string> unpack_stream(const KernelPayload& payload) {
     constexpr size_t k_size_bytes = 4;
     if (payload.bytes.size() <= k_size_bytes) {
         return because("its header names no payload");

@@ -8,8 +8,8 @@
 #include <span>
 #include <string>
 #include <tl/expected.hpp>
-#include <vector>
 
+#include "vmm/base/large_buffer.hpp"
 #include "vmm/boot/elf_image.hpp"
 
 namespace skep {
@@ -23,8 +23,8 @@ struct KernelPayload {
 };
 
 struct UnpackedKernel {
-    std::vector<std::byte> file;  // vmlinux; the relocation table behind it is not needed
-    ElfImage image;               // its segments point into `file`
+    LargeBuffer file;  // vmlinux; the relocation table behind it is not needed
+    ElfImage image;    // its segments point into `file`
 };
 
 // Fails with the reason, a clause for the log ("it is packed by LZO"), on anything unusual; the kernel's own

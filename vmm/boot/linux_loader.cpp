@@ -69,7 +69,7 @@ constexpr uint16_t k_kernel_64 = 1;  // XLF_KERNEL_64
 constexpr uint64_t k_64_bit_entry_offset = 0x200;
 
 struct Kernel {
-    std::vector<std::byte> file;
+    LargeBuffer file;
     std::span<const std::byte> code;  // the protected-mode part
     GuestAddress load_address = 0;
     uint64_t init_size = 0;           // bytes it needs from there before it knows the memory map
@@ -107,7 +107,7 @@ Status check_header(const std::string& path, const Kernel& kernel) {
     return {};
 }
 
-Result<Kernel> parse_kernel(const std::string& path, std::vector<std::byte> content) {
+Result<Kernel> parse_kernel(const std::string& path, LargeBuffer content) {
     Kernel kernel;
     kernel.file = std::move(content);
     if (const Status fine = check_header(path, kernel); !fine) {
@@ -209,7 +209,7 @@ Result<Placed> place_initrd(GuestMemory& memory, const std::string& path, const 
     const uint64_t top = std::min(kernel.initrd_limit, memory.low_ram_bytes());
     const GuestAddress bottom = align_up(kernel.load_address + kernel.init_size, k_page_size);
     const uint64_t room = top > bottom ? align_down(top, k_page_size) - bottom : 0;
-    Result<std::vector<std::byte>> content = read_boot_file("initrd", path, std::numeric_limits<uint32_t>::max());
+    Result<LargeBuffer> content = read_boot_file("initrd", path, std::numeric_limits<uint32_t>::max());
     if (!content) {
         return tl::unexpected(content.error());
     }
@@ -297,7 +297,7 @@ Result<CpuState> entry_state(GuestMemory& memory, const Kernel& kernel, const Cp
 
 Result<CpuState> load_linux(GuestMemory& memory, const PlatformDescription& platform, const LinuxFiles& files,
                             GuestAddress rsdp, const CpuState& reset_state) {
-    Result<std::vector<std::byte>> content = read_boot_file("Linux kernel", files.kernel, k_largest_kernel);
+    Result<LargeBuffer> content = read_boot_file("Linux kernel", files.kernel, k_largest_kernel);
     if (!content) {
         return tl::unexpected(content.error());
     }

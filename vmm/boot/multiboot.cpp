@@ -56,7 +56,7 @@ class Information {
     Information(GuestMemory& memory, GuestAddress free) : m_memory(memory), m_next(align_up(free, k_page_size)) {}
 
     Status add_module(const MultibootModule& module) {
-        Result<std::vector<std::byte>> content = read_boot_file("multiboot module", module.path, k_largest_file);
+        Result<LargeBuffer> content = read_boot_file("multiboot module", module.path, k_largest_file);
         if (!content) {
             return tl::unexpected(content.error());
         }
@@ -157,7 +157,7 @@ Result<CpuState> load_multiboot(GuestMemory& memory, const PlatformDescription& 
         return fail(ErrorKind::invalid_input,
                     "A multiboot kernel needs more than 1 MiB of memory and takes at most {} modules.", k_most_modules);
     }
-    const Result<std::vector<std::byte>> file = read_boot_file("multiboot kernel", files.kernel, k_largest_file);
+    const Result<LargeBuffer> file = read_boot_file("multiboot kernel", files.kernel, k_largest_file);
     if (!file) {
         return tl::unexpected(file.error());
     }

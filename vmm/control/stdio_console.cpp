@@ -21,8 +21,9 @@ StdioConsole::~StdioConsole() {
     {
         std::unique_lock lock(m_mutex);
         m_stop = true;
-        m_changed.notify_all();
-        m_changed.wait_for(lock, std::chrono::seconds(2), [&] { return m_writer_done; });
+        m_input_changed.notify_all();
+        m_output_changed.notify_all();
+        m_output_changed.wait_for(lock, std::chrono::seconds(2), [&] { return m_writer_done; });
     }
     const uint64_t one = 1;
     [[maybe_unused]] const ssize_t woken = ::write(m_quit.get(), &one, sizeof one);
@@ -37,11 +38,15 @@ void StdioConsole::write(std::span<const std::byte> data) {
     if (m_writer_done) {
         return;  // the reader of our output has gone
     }
+    const size_t before = m_output.size();
     m_output.insert(m_output.end(), data.begin(), data.end());
+    const bool matters = before == 0 || (before < k_gathered_bytes && m_output.size() >= k_gathered_bytes);
     if (m_output.size() > k_output_bytes) {
         m_output.erase(m_output.begin(), m_output.end() - static_cast<std::ptrdiff_t>(k_output_bytes));
     }
-    m_changed.notify_all();
+    if (matters) {
+        m_output_changed.notify_all();
+    }
 }
 
 size_t StdioConsole::read(std::byte* to, size_t size) {
@@ -50,7 +55,7 @@ size_t StdioConsole::read(std::byte* to, size_t size) {
     std::copy_n(m_input.begin(), count, to);
     m_input.erase(m_input.begin(), m_input.begin() + static_cast<std::ptrdiff_t>(count));
     if (count != 0) {
-        m_changed.notify_all();
+        m_input_changed.notify_all();
     }
     return count;
 }
@@ -71,7 +76,7 @@ void StdioConsole::run_reader() {
     while (true) {
         {
             std::unique_lock lock(m_mutex);
-            m_changed.wait(lock, [&] { return m_stop || m_input.size() < k_input_bytes; });
+            m_input_changed.wait(lock, [&] { return m_stop || m_input.size() < k_input_bytes; });
             if (m_stop) {
                 return;
             }
@@ -126,7 +131,10 @@ void StdioConsole::run_writer() {
     std::unique_lock lock(m_mutex);
     bool open = true;
     while (open) {
-        m_changed.wait(lock, [&] { return m_stop || !m_output.empty(); });
+        m_output_changed.wait(lock, [&] { return m_stop || !m_output.empty(); });
+        // A guest writes byte by byte: to wake this thread for each would cost both sides more than the byte.
+        m_output_changed.wait_for(lock, std::chrono::milliseconds(1),
+                                  [&] { return m_stop || m_output.size() >= k_gathered_bytes; });
         if (m_output.empty()) {
             break;
         }
@@ -145,7 +153,7 @@ void StdioConsole::run_writer() {
     }
     m_output.clear();
     m_writer_done = true;
-    m_changed.notify_all();
+    m_output_changed.notify_all();
 }
 
 }  // namespace skep

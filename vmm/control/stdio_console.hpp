@@ -22,6 +22,7 @@ class StdioConsole {
   public:
     static constexpr size_t k_output_bytes = 64 * 1024 * 1024;  // then the oldest are dropped
     static constexpr size_t k_input_bytes = 64 * 1024;          // then the reader waits
+    static constexpr size_t k_gathered_bytes = 4096;            // are written at once, fewer a millisecond after the first
 
     // The descriptors stay the caller's. An output that is a terminal wraps long lines also after the firmware.
     StdioConsole(int input, int output);
@@ -41,7 +42,8 @@ class StdioConsole {
     FirmwareWrap m_wrap;  // the writer's
     Fd m_quit;  // eventfd: wakes the threads' polls
     std::mutex m_mutex;
-    std::condition_variable m_changed;
+    std::condition_variable m_input_changed;   // its reader waits here
+    std::condition_variable m_output_changed;  // its writer, and who waits for the writer's end
     std::deque<std::byte> m_input;
     std::deque<std::byte> m_output;
     std::function<void()> m_input_ready;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The guest's physical memory: RAM in one sealed memfd, ROMs, and the flat map of what lies where.
+// The guest's physical memory: RAM in one piece, ROMs, and the flat map of what lies where.
 // This is the only turner of guest addresses into host pointers.
 #pragma once
 
@@ -64,7 +64,6 @@ class GuestMemory {
     [[nodiscard]] uint64_t ram_bytes() const { return m_ram_bytes; }
     [[nodiscard]] uint64_t low_ram_bytes() const;   // RAM from address 0
     [[nodiscard]] uint64_t high_ram_bytes() const;  // RAM from 4 GiB
-    [[nodiscard]] int ram_fd() const { return m_fd.get(); }
     // All RAM as one host range, low part first: for the loader, snapshots and the RAM checksum.
     [[nodiscard]] std::span<std::byte> ram() const { return {m_ram, m_ram_bytes}; }
 
@@ -138,7 +137,6 @@ class GuestMemory {
     void told_written(std::byte* host, uint64_t size);
     void notify();
 
-    Fd m_fd;
     std::byte* m_reservation = nullptr;  // RAM and device memory with inaccessible guard pages around each
     uint64_t m_reserved_bytes = 0;
     std::byte* m_ram = nullptr;
