@@ -27,12 +27,16 @@ bool is_volume(std::span<const std::byte> bytes) {
     return bytes.size() > k_signature_at + 4 && std::memcmp(&bytes[k_signature_at], "_FVH", 4) == 0;
 }
 
+Result<std::vector<std::byte>> as_vector(const Result<LargeBuffer>& bytes) {
+    return bytes.map([](const LargeBuffer& content) { return std::vector<std::byte>(content.begin(), content.end()); });
+}
+
 Result<std::vector<std::byte>> read_volume(const char* what, const std::string& path) {
-    Result<std::vector<std::byte>> bytes = read_boot_file(what, path, k_largest);
+    const Result<LargeBuffer> bytes = read_boot_file(what, path, k_largest);
     if (bytes && (bytes->size() % 4096 != 0 || !is_volume(*bytes))) {
         return fail(ErrorKind::invalid_input, "The {} '{}' is no UEFI firmware volume: install the package 'ovmf' again.", what, path);
     }
-    return bytes;
+    return as_vector(bytes);
 }
 
 }  // namespace
@@ -79,14 +83,14 @@ Result<std::vector<std::byte>> load_variables(const std::filesystem::path& file,
             return tl::unexpected(made.error());
         }
     }
-    auto content = read_boot_file("UEFI variables", file.string(), k_largest);
+    const auto content = read_boot_file("UEFI variables", file.string(), k_largest);
     if (content && (content->size() != variables_template.size() || !is_volume(*content))) {
         return fail(ErrorKind::invalid_input,
                     "The UEFI variables '{}' do not fit the firmware installed here: delete the file to begin with new ones "
                     "(boot entries made by the guest are then lost).",
                     file.string());
     }
-    return content;
+    return as_vector(content);
 }
 
 }  // namespace skep

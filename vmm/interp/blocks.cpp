@@ -67,12 +67,12 @@ Block* BlockCache::allocate(unsigned op_count) {
     const size_t bytes = sizeof(Block) + (op_count + 1) * sizeof(Op);
     if (m_used_bytes + bytes > k_chunk_bytes) {
         if (m_used_chunks == m_chunks.size()) {
-            m_chunks.push_back(std::make_unique<std::byte[]>(k_chunk_bytes));
+            m_chunks.emplace_back(k_chunk_bytes);
         }
         ++m_used_chunks;
         m_used_bytes = 0;
     }
-    std::byte* place = m_chunks[m_used_chunks - 1].get() + m_used_bytes;
+    std::byte* place = m_chunks[m_used_chunks - 1].data() + m_used_bytes;
     m_used_bytes += bytes;
     return reinterpret_cast<Block*>(place);
 }

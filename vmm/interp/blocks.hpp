@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "vmm/base/large_buffer.hpp"
 #include "vmm/interp/decode.hpp"
 
 namespace skep::interp {
@@ -60,15 +61,15 @@ class BlockCache {
     [[nodiscard]] bool is_full() const { return m_used_chunks >= k_most_chunks; }
 
   private:
-    static constexpr size_t k_chunk_bytes = size_t{1} << 20;
-    static constexpr size_t k_most_chunks = 64;
-    static constexpr size_t k_buckets = 1 << 16;
+    static constexpr size_t k_chunk_bytes = size_t{2} << 20;
+    static constexpr size_t k_most_chunks = 32;
+    static constexpr size_t k_buckets = 1 << 17;
 
     [[nodiscard]] static size_t bucket_of(const std::byte* host, uint32_t key);
     Block* allocate(unsigned op_count);
     void unlink(Block* block);
 
-    std::vector<std::unique_ptr<std::byte[]>> m_chunks;
+    std::vector<LargeBuffer> m_chunks;
     size_t m_used_chunks = 0;
     size_t m_used_bytes = k_chunk_bytes;
     std::vector<Block*> m_buckets;

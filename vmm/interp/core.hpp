@@ -66,13 +66,20 @@ constexpr TlbSet empty_tlb_set() {
     return set;
 }
 inline std::byte* host_of(const TlbEntry& entry, uint64_t linear) { return entry.host_page + (linear & 0xfff); }
-// Which entries of a set hold something, so that a flush touches only those.
+// What a set's entries are, so that nobody has to look into all of them: for a flush, which ones hold something; for the
+// protection of a page, which ones may let it be written.
 struct TlbUse {
     using Bits = std::array<uint64_t, k_tlb_places / 64>;
     Bits used{};
     Bits global{};
     Bits large{};  // parts of a page larger than 4 KiB
+    // page_hash() of the host page of every entry with a write tag; what others have there means nothing.
+    std::array<uint16_t, k_tlb_places> written{};
 };
+inline uint16_t page_hash(const std::byte* host_page) {
+    const auto page = reinterpret_cast<uintptr_t>(host_page) >> 12;
+    return static_cast<uint16_t>(page ^ page >> 16);
+}
 inline constexpr uint64_t k_no_page = ~uint64_t{0};  // of a code TLB entry
 
 // Translations of instruction fetches: resolve(Access::execute) looks here first.
@@ -105,7 +112,7 @@ struct JumpEntry {
     const Op* ops = nullptr;
     uint64_t op_count = 0;
 };
-inline constexpr unsigned k_jump_entries = 4096;
+inline constexpr unsigned k_jump_entries = 16384;
 
 class Core {
   public:

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 
 #include "vmm/interp/builders.hpp"
+#include "vmm/interp/decode_memo.hpp"
 #include "vmm/interp/dispatch.hpp"
 #include "vmm/interp/flags.hpp"
 #include "vmm/interp/operands.hpp"
@@ -237,7 +239,31 @@ void set_plain(Decoded& decoded, PlainHandler handler, Flow flow) {
     decoded.flow = flow;
 }
 
+namespace {
+
+DecodeMemo& memo() {
+    thread_local const auto own = std::make_unique<DecodeMemo>();
+    return *own;
+}
+
+}  // namespace
+
 Decoded decode_instruction(std::span<const std::byte> bytes, const DecodeMode& mode, uint16_t offset) {
+    const bool has_memo = mode.code64;
+    if (has_memo) {
+        if (const std::optional<Decoded> known = memo().find(bytes, mode.key(), offset)) {
+            return *known;
+        }
+    }
+    bool is_relative = false;
+    const Decoded decoded = decode_anew(bytes, mode, offset, is_relative);
+    if (has_memo && decoded.complete) {
+        memo().insert(bytes, mode.key(), decoded, is_relative);
+    }
+    return decoded;
+}
+
+Decoded decode_anew(std::span<const std::byte> bytes, const DecodeMode& mode, uint16_t offset, bool& is_relative_branch) {
     const size_t available = std::min(bytes.size(), k_longest_instruction);
     ZydisDecodedInstruction instruction;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
@@ -253,6 +279,7 @@ Decoded decode_instruction(std::span<const std::byte> bytes, const DecodeMode& m
     decoded.op.offset = offset;
     fill_operands(decoded.op, instruction, operands);
     build({instruction, operands, mode}, decoded);
+    is_relative_branch = decoded.flow == Flow::branch && instruction.raw.imm[0].is_relative;
     return decoded;
 }
 

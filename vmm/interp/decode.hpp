@@ -56,6 +56,9 @@ inline constexpr size_t k_longest_instruction = 15;  // bytes
 // Decodes the instruction at the start of `bytes` (at most 15 are looked at), which lies `offset` bytes into its block.
 // What is no instruction becomes an op that raises #UD, what is longer than 15 bytes #GP(0).
 [[nodiscard]] Decoded decode_instruction(std::span<const std::byte> bytes, const DecodeMode& mode, uint16_t offset);
+// The same without a look at what was decoded before (decode_memo.hpp).
+[[nodiscard]] Decoded decode_anew(std::span<const std::byte> bytes, const DecodeMode& mode, uint16_t offset,
+                                  bool& is_relative_branch);
 
 // Puts a memory operand into base, index, scale, displacement, segment, address_size; sets k_op_memory. The decoder has
 // done so for the first memory operand of the instruction.

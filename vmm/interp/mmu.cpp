@@ -162,6 +162,7 @@ struct Backing {
     entry.write_tag = found.writable && backing.writable && !is_told ? page : empty_tag(index);
     entry.host_page = backing.page;
     entry.addend = reinterpret_cast<uintptr_t>(backing.page) - page;
+    core.tlb_use[rule].written[index] = page_hash(backing.page);
     note_use(core.tlb_use[rule], index, found.global, found.page_shift > 12);
 }
 

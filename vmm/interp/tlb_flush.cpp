@@ -3,6 +3,7 @@
 // global ones; parts of large pages only while the second-level TLB knows the whole.
 #include "vmm/interp/tlb_flush.hpp"
 
+#include <algorithm>
 #include <bit>
 
 #include "vmm/base/bits.hpp"
@@ -160,9 +161,45 @@ void flush_tlb_non_global(Core& core) {
     finish(core);
 }
 
-void protect_tlb_page(Core& core, const std::byte* host_page) { protect_tlb_range(core, host_page, k_page_size); }
+namespace {
+
+// Most parts of most sets have nothing of the page, which a few vector instructions see.
+void protect_page_in(TlbSet& set, const TlbUse& use, const std::byte* host_page) {
+    constexpr unsigned k_part = 64;
+    const uint16_t wanted = page_hash(host_page);
+    for (unsigned part = 0; part < k_tlb_places; part += k_part) {
+        const uint16_t* hashes = &use.written[part];
+        unsigned same = 0;
+        for (unsigned i = 0; i < k_part; ++i) {
+            same += hashes[i] == wanted ? 1U : 0U;
+        }
+        for (unsigned i = part; same != 0 && i < part + k_part; ++i) {
+            if (set[i].host_page == host_page) {
+                set[i].write_tag = empty_tag(i);
+            }
+        }
+    }
+}
+
+bool is_empty(const TlbUse& use) {
+    return std::ranges::all_of(use.used, [](uint64_t word) { return word == 0; });
+}
+
+}  // namespace
+
+void protect_tlb_page(Core& core, const std::byte* host_page) {
+    for (unsigned rule = 0; rule < k_access_rules; ++rule) {
+        if (!is_empty(core.tlb_use[rule])) {
+            protect_page_in(core.tlb_sets[rule], core.tlb_use[rule], host_page);
+        }
+    }
+}
 
 void protect_tlb_range(Core& core, const std::byte* host_page, uint64_t size) {
+    if (size == k_page_size) {
+        protect_tlb_page(core, host_page);
+        return;
+    }
     for (unsigned rule = 0; rule < k_access_rules; ++rule) {
         for (unsigned word = 0; word < core.tlb_use[rule].used.size(); ++word) {
             for_each_bit(word, core.tlb_use[rule].used[word], [&](unsigned index) {

@@ -36,6 +36,7 @@ inline void make_room(TlbSet& set, TlbUse& use, unsigned index, uint64_t page) {
         set[behind] = {.read_tag = tag(set[index].read_tag),
                        .write_tag = tag(set[index].write_tag),
                        .host_page = set[index].host_page};
+        use.written[behind] = use.written[index];
         move_bit(use.used);
         move_bit(use.global);
         move_bit(use.large);

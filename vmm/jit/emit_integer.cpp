@@ -140,6 +140,30 @@ bool emit_compare_exchange(Emitter& e, InstId id) {
     return true;
 }
 
+// Every register that it has for itself is the guest's, or scratch: the address goes to one that is put back afterwards.
+bool emit_compare_exchange_16(Emitter& e, InstId id) {
+    constexpr unsigned k_bytes = 16;
+    if (e.size_of(0) != k_bytes || !e.can_address(0)) {
+        return false;
+    }
+    e.require_alignment(k_bytes);
+    const x86asm::Mem at = e.access(0);
+    e.check_alignment(at, e.one().operand_use, k_bytes);
+    e.want_flags();
+    e.a.mov(e.slot(&e.runtime().spare), x86asm::rsi);
+    e.a.lea(x86asm::rsi, at);
+    e.a.mov(rax, k_guest_rax);
+    e.a.mov(rcx, k_guest_rcx);
+    if ((e.one().decoded.attributes & ZYDIS_ATTRIB_HAS_LOCK) != 0) {
+        e.a.lock();
+    }
+    e.a.emit(id, x86asm::ptr(x86asm::rsi, 0, k_bytes));
+    e.a.mov(x86asm::rsi, e.slot(&e.runtime().spare));
+    e.a.mov(k_guest_rax, rax);
+    e.flags_written();
+    return true;
+}
+
 // CLC STC CMC
 bool emit_carry(Emitter& e, InstId id) {
     e.want_flags();
@@ -171,6 +195,7 @@ constexpr EmitLine k_lines[] = {
     {ZYDIS_MNEMONIC_XCHG, emit_same, Inst::kIdXchg},
     {ZYDIS_MNEMONIC_XADD, emit_same, Inst::kIdXadd},
     {ZYDIS_MNEMONIC_CMPXCHG, emit_compare_exchange, Inst::kIdCmpxchg},
+    {ZYDIS_MNEMONIC_CMPXCHG16B, emit_compare_exchange_16, Inst::kIdCmpxchg16b},
     {ZYDIS_MNEMONIC_BSWAP, emit_same, Inst::kIdBswap},
     {ZYDIS_MNEMONIC_SHL, emit_shift, Inst::kIdShl},
     {ZYDIS_MNEMONIC_SHR, emit_shift, Inst::kIdShr},

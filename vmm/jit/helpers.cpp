@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "vmm/jit/helpers.hpp"
 
+#include <Zydis/Zydis.h>
+
 #include <utility>
 
 #include "vmm/interp/dispatch.hpp"
@@ -9,6 +11,7 @@
 #include "vmm/interp/vcpu.hpp"
 #include "vmm/jit/translator.hpp"
 #include "vmm/x86/descriptor.hpp"
+#include "vmm/x86/registers.hpp"
 
 namespace skep::jit {
 namespace {
@@ -34,6 +37,20 @@ bool run_site(Core& core, const Site& site) {
         interp::take_fault(core, fault);
         return false;
     }
+}
+
+// STI when an interrupt may be waiting: is one? If not, its shadow hides nothing.
+bool let_interrupts_in(Core& core) {
+    if (core.cpl != 0 || core.nmi_pending || core.queued_interrupt || interp::needs_single_steps(core) ||
+        core.requests.load(std::memory_order_relaxed) != 0) {
+        return false;
+    }
+    if (core.interrupt_maybe && core.io->interrupt_pending()) {
+        return false;
+    }
+    core.interrupt_maybe = false;
+    core.rflags_rest |= x86::k_flag_if;
+    return true;
 }
 
 // The instruction has ended its block, or faulted: Core::rip is where to go on.
@@ -71,6 +88,10 @@ ExitKind interpret_site(JitTranslator* translator, uint32_t index) noexcept {
     }
     if (site.straddles && !translator->find_next_page(site, rip)) {
         return ExitKind::run_loop;
+    }
+    if (site.mnemonic == ZYDIS_MNEMONIC_STI && !site.region->stale && let_interrupts_in(core)) {
+        core.rip = rip + site.length;
+        return ExitKind::none;
     }
     if (site.flow == interp::Flow::branch) {
         return run_branch(*translator, site);

@@ -19,7 +19,7 @@ enum class FlagsOfProducts : uint8_t {
 };
 
 struct Tuning {
-    uint32_t threshold = 32;  // how often a block is interpreted before it is translated
+    uint32_t threshold = 128;  // how often a block is interpreted before it is translated
     Reach reach = Reach::what_ran;
     FlagsOfProducts flags_of_products = FlagsOfProducts::anything;
 };
