@@ -171,8 +171,12 @@ void refresh_decode_mode(Core& core) {
         core.read_limit[i] = plain && (!is_code || right) ? int64_t{segment.limit} : -1;
         core.write_limit[i] = plain && !is_code && right ? int64_t{segment.limit} : -1;
     }
+    refresh_code_mode(core, decode_mode(core).key());
+}
+
+void refresh_code_mode(Core& core, unsigned key) {
     const unsigned aligned = core.tlb == core.tlb_sets[k_as_user_aligned].data() ? k_aligned_code : 0U;
-    core.code_mode = static_cast<uint16_t>(decode_mode(core).key() | (core.cpl == 3 ? k_user_code : 0U) | aligned);
+    core.code_mode = static_cast<uint16_t>(key | (core.cpl == 3 ? k_user_code : 0U) | aligned);
     refresh_code_context(core);
 }
 

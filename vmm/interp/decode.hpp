@@ -35,6 +35,9 @@ struct DecodeMode {
 // Core::code_mode, code_context, read_limit, write_limit: update_mode() ends with this, and so must anything that changes a segment
 // register without it.
 void refresh_decode_mode(Core& core);
+// The part of it that depends on the privilege, with DecodeMode::key() as it is.
+void refresh_code_mode(Core& core, unsigned key);
+inline constexpr unsigned k_mode_key = 0x7f;  // of Core::code_mode
 
 // How a decoded instruction goes on.
 enum class Flow : uint8_t {

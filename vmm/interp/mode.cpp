@@ -34,6 +34,12 @@ void update_mode(Core& core) {
     refresh_decode_mode(core);
 }
 
+void update_privilege(Core& core) {
+    core.cpl = static_cast<uint8_t>(core.segment[k_ss].dpl());
+    core.tlb = core.tlb_sets[data_rule(core)].data();
+    refresh_code_mode(core, core.code_mode & k_mode_key);
+}
+
 namespace {
 
 constexpr uint64_t k_cr0_writable = k_cr0_pe | k_cr0_mp | k_cr0_em | k_cr0_ts | k_cr0_ne | k_cr0_wp | k_cr0_am | k_cr0_nw |

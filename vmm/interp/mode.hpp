@@ -10,6 +10,8 @@ namespace skep::interp {
 
 // Recomputes everything that Core says is derived. Cheap enough for every change of CPL.
 void update_mode(Core& core);
+// The same when no more than the privilege has changed: CS and SS were loaded, in 64-bit mode before and after.
+void update_privilege(Core& core);
 // After the whole state was put into core (load, reset, INIT, SIPI): PDPTEs, TLB, mode.
 void state_loaded(Core& core);
 

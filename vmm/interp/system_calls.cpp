@@ -33,7 +33,11 @@ void enter_flat(Core& core, const Segment& code, const Segment& stack, uint64_t 
     core.segment[k_cs] = code;
     core.segment[k_ss] = stack;
     core.next_rip = rip;
-    update_mode(core);
+    if (core.code64 && code.long_mode()) {
+        update_privilege(core);
+    } else {
+        update_mode(core);
+    }
 }
 
 // SYSCALL and SYSRET look at EFLAGS.TF when they are through, not when they begin: a kernel whose IA32_FMASK clears TF is
@@ -74,7 +78,6 @@ void sysret(Core& core, unsigned operand_size) {
     constexpr uint64_t k_loaded = k_flags_all & ~(x86::k_flag_vm | x86::k_flag_rf);
     load_rflags(core, core.gpr[k_r11] & k_loaded, k_flags_all);
     step_by_new_flags(core);
-    core.interrupt_maybe = true;
 }
 
 void sysenter(Core& core) {

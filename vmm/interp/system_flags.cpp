@@ -38,7 +38,6 @@ void set_interrupts(Core& core, const Op&) {
         core.rflags_rest |= x86::k_flag_if;
         core.shadow_sti = true;
     }
-    core.interrupt_maybe = true;
 }
 
 void push_flags(Core& core, const Op& op) {
@@ -60,7 +59,6 @@ void pop_flags(Core& core, const Op& op) {
         mask |= x86::k_flag_if;
     }
     load_rflags(core, pop(core, op.operand_size) & ~x86::k_flag_rf, mask);
-    core.interrupt_maybe = true;
 }
 
 namespace {

@@ -18,7 +18,9 @@ using ::testing::Not;
 std::string report_of(const Bytes& body, uint32_t rounds, bool perf_map = false) {
     std::string report;
     {
-        jit::JitOptions options{.report = [&](const std::string& text) { report += text; }, .perf_map = perf_map};
+        jit::JitOptions options{.report = [&](const std::string& text) { report += text; },
+                                .perf_map = perf_map,
+                                .tuning = {.threshold = k_soon}};
         CpuHarness cpu(std::make_unique<jit::JitHypervisor>(std::move(options)));
         fill_state(cpu, 1);
         cpu.state.gpr[k_rbx] = CpuHarness::k_data + 64;

@@ -72,7 +72,7 @@ TEST(Translator, witness_sees_every_look_at_the_clock) {
         unsigned count = 0;
     };
     Counter counter;
-    CpuHarness cpu(std::make_unique<jit::JitHypervisor>());
+    CpuHarness cpu(std::make_unique<jit::JitHypervisor>(jit::JitOptions{.tuning = {.threshold = k_soon}}));
     static_cast<interp::InterpVm&>(*cpu.vm).set_witness(&counter);
     fill_state(cpu, 1);
     cpu.run(loop_of({0x0f, 0x31}));

@@ -14,7 +14,8 @@ namespace skep::test {
 
 using Bytes = std::vector<uint8_t>;
 
-inline constexpr uint8_t k_rounds = 100;  // enough for every block of the loop to become hot
+inline constexpr uint8_t k_rounds = 100;  // enough for every block of the loop to become hot, which they are after so many:
+inline constexpr uint32_t k_soon = 32;
 
 inline Bytes operator+(Bytes left, const Bytes& right) {
     left.insert(left.end(), right.begin(), right.end());
@@ -35,7 +36,7 @@ inline Bytes loop_of(const Bytes& body) {
 struct Engines {
     explicit Engines(CpuMode mode = CpuMode::long64)
         : interpreted(std::make_unique<interp::InterpHypervisor>(), mode),
-          translated(std::make_unique<jit::JitHypervisor>(), mode) {}
+          translated(std::make_unique<jit::JitHypervisor>(jit::JitOptions{.tuning = {.threshold = k_soon}}), mode) {}
 
     CpuHarness interpreted;
     CpuHarness translated;
