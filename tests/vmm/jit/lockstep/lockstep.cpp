@@ -100,6 +100,7 @@ std::string Lockstep::run_seed_interrupted(uint64_t seed) {
     if (!code) {
         return {};
     }
+    ++m_totals.cases;
     std::string difference = m_asynchronous->run_case(one, *code);
     m_totals.interruptions = m_asynchronous->taken();
     m_totals.blocks += uint64_t{one.blocks} * one.rounds;

@@ -60,18 +60,32 @@ int write_corpus(Lockstep& lockstep, const Options& options) {
     return 0;
 }
 
+void print_totals(const Totals& totals, const Options& options, double seconds, unsigned reports) {
+    if (options.interrupted) {
+        fmt::print("{} interrupts; ", totals.interruptions);
+    }
+    fmt::print("{} blocks in {} cases, {} events, {} shutdowns, {} endless, {} too long, {} flags of products; "
+               "{:.1f} s, {:.0f} blocks/s; {} differences\n",
+               totals.blocks, totals.cases, totals.events, totals.shutdowns, totals.endless, totals.unassembled, totals.products,
+               seconds, static_cast<double>(totals.blocks) / seconds, reports);
+    std::fflush(stdout);
+}
+
 int run_many(Lockstep& lockstep, const Options& options) {
+    constexpr uint64_t k_progress = 250'000;  // blocks between two lines
     const auto start = std::chrono::steady_clock::now();
+    const auto seconds = [start] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+    const Totals& totals = lockstep.totals();
     unsigned reports = 0;
-    uint64_t n = 0;
-    for (; lockstep.totals().blocks < options.blocks && reports < options.most_reports; ++n) {
+    uint64_t next_progress = k_progress;
+    for (uint64_t n = 0; totals.blocks < options.blocks && reports < options.most_reports; ++n) {
         const uint64_t seed = case_seed(options.seed, n);
         if (options.verbose) {
             fmt::print(stderr, "{}\n", seed);
         }
-        const uint64_t endless = lockstep.totals().endless;
+        const uint64_t endless = totals.endless;
         const std::string difference = options.interrupted ? lockstep.run_seed_interrupted(seed) : lockstep.run_seed(seed);
-        if (options.verbose && lockstep.totals().endless != endless) {
+        if (options.verbose && totals.endless != endless) {
             fmt::print(stderr, "endless\n");
         }
         if (!difference.empty()) {
@@ -80,16 +94,12 @@ int run_many(Lockstep& lockstep, const Options& options) {
             std::fflush(stdout);
             ++reports;
         }
+        if (totals.blocks >= next_progress && totals.blocks < options.blocks) {
+            print_totals(totals, options, seconds(), reports);
+            next_progress += k_progress;
+        }
     }
-    const Totals& totals = lockstep.totals();
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (options.interrupted) {
-        fmt::print("{} interrupts; ", totals.interruptions);
-    }
-    fmt::print("{} blocks in {} cases, {} events, {} shutdowns, {} endless, {} too long, {} flags of products; "
-               "{:.1f} s, {:.0f} blocks/s; {} differences\n",
-               totals.blocks, totals.cases, totals.events, totals.shutdowns, totals.endless, totals.unassembled, totals.products, seconds,
-               static_cast<double>(totals.blocks) / seconds, reports);
+    print_totals(totals, options, seconds(), reports);
     if (options.print) {
         fmt::print("{} finished; events by vector:", totals.finished);
         for (unsigned vector = 0; vector < totals.vectors.size(); ++vector) {
