@@ -37,6 +37,7 @@ Style make_style(Random& random, const Case& one, Events events) {
     style.free = left;
     style.single_steps = random.one_in(16);
     style.no_undefined_flags = style.single_steps || one.absent_code_page != 0 || events == Events::anywhere;
+    style.table_loops = one.seed % 4 == 0;
     const unsigned flavour = random.below(8);
     style.vector_share = flavour < 3 ? 0 : flavour < 5 ? 100 : 25;
     style.x87_share = flavour == 5 ? 90 : flavour < 3 ? 0 : 8;

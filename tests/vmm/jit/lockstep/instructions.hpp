@@ -24,6 +24,7 @@ struct Style {
     unsigned counter = 0;     // of loops
     unsigned index = 0;       // holds a small number
     bool single_steps = false;     // TF is set now and then
+    bool table_loops = false;
     bool no_undefined_flags = false;  // nothing that leaves flags undefined: events may show them before they are defined
     unsigned vector_share = 0, x87_share = 0, pool_share = 0, string_share = 0;  // of 256
 

@@ -21,7 +21,7 @@ struct Options {
     std::string corpus;
     unsigned corpus_count = 24, repeat = 1;
     unsigned most_reports = 1;
-    bool print = false, interrupted = false, verbose = false;
+    bool print = false, interrupted = false, verbose = false, tables = false;
 };
 
 int run_one(Lockstep& lockstep, const Options& options) {
@@ -79,7 +79,7 @@ int run_many(Lockstep& lockstep, const Options& options) {
     unsigned reports = 0;
     uint64_t next_progress = k_progress;
     for (uint64_t n = 0; totals.blocks < options.blocks && reports < options.most_reports; ++n) {
-        const uint64_t seed = case_seed(options.seed, n);
+        const uint64_t seed = case_seed(options.seed, n) & ~uint64_t{options.tables ? 3U : 0U};
         if (options.verbose) {
             fmt::print(stderr, "{}\n", seed);
         }
@@ -127,6 +127,7 @@ int main(int argc, char** argv) {
     app.add_option("--write-corpus", options.corpus, "folder for seeds of the fuzzer");
     app.add_flag("--print", options.print, "print the case, or what the cases met");
     app.add_flag("--interrupted", options.interrupted, "interrupt the other engine at arbitrary moments");
+    app.add_flag("--tables", options.tables, "only programs with loops that look into tables");
     app.add_flag("--verbose", options.verbose, "say the seed of each case before it runs");
     CLI11_PARSE(app, argc, argv);
     const auto reference = make_engine(options.reference), other = make_engine(options.other);

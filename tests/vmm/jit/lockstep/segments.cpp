@@ -350,6 +350,10 @@ void Segments::write_segment() {
         return sum;
     }();
     ++m_blocks;
+    if (m_style.table_loops && m_random.one_in(5)) {
+        table_loop();
+        return;
+    }
     unsigned choice = m_random.below(k_total);
     for (const Weighted& one : k_makers) {
         if (choice < one.weight) {

@@ -28,6 +28,7 @@ class Segments {
     void straight();
     void branches();
     void loop();
+    void table_loop();
     void calls();
     void indirect_jump();
     void jump_table();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Segments with something unusual in them: code that changes, events, system instructions.
 #include <array>
+#include <bit>
 #include <cstddef>
 
 #include "tests/vmm/interp/oracle_state.hpp"
@@ -321,6 +322,49 @@ void Segments::fields() {
         loop_back(top, m_random.below(3));
         ++m_blocks;
     }
+    lines(0, 4);
+}
+
+// A loop that looks into a table by a small number, as checksums and tables of characters do. The table is on one page,
+// on two, or its end is where nothing is; the loop may write to it, and to the bytes that the numbers come from.
+void Segments::table_loop() {
+    const Encoder& code = m_code.encoder();
+    const auto base = static_cast<unsigned>(std::countr_zero(m_style.pointers));
+    m_program.add(code.load_immediate(base, m_code.data_address()));
+    fixed(code.load_immediate(m_style.counter, 2 + m_random.below(m_random.one_in(4) ? 150 : 20)));
+    const Label top = m_program.new_label();
+    m_program.bind(top);
+    for (unsigned looks = 1 + m_random.below(3); looks > 0; --looks) {
+        const unsigned index = m_code.free_register(), step = m_code.free_register();
+        Item grow = code.with_register({.opcode = 0x81, .width = 4}, 0, step);  // ADD
+        put_immediate(grow, m_random.next(), 4);
+        m_program.add(grow);
+        if (m_random.one_in(2)) {  // MOVZX from a byte, of a register or of memory
+            const Encoder::Shape shape{.opcode = 0x0fb6, .width = 4, .force_rex = m_style.code64 && step >= 4};
+            m_program.add(m_random.one_in(2) ? code.with_memory(shape, index, m_code.memory())
+                                             : code.with_register(shape, index, m_style.code64 ? step : step & 3));
+        } else {
+            m_program.add(code.with_register({.opcode = 0x8b, .width = 4}, index, step));
+            Item mask = code.with_register({.opcode = 0x81, .width = 4}, 4, index);  // AND
+            put_immediate(mask, (1U << (1 + m_random.below(11))) - 1, 4);
+            m_program.add(mask);
+        }
+        Memory entry;
+        entry.base = static_cast<int>(base);
+        entry.index = static_cast<int>(index);
+        entry.scale = m_random.below(4);
+        entry.displacement = m_random.one_in(2) ? 0 : static_cast<int32_t>(m_random.below(300)) - 100;
+        for (unsigned accesses = 1 + m_random.below(2); accesses > 0; --accesses) {
+            static constexpr std::array<uint8_t, 7> k_opcodes = {0x8b, 0x03, 0x33, 0x13, 0x3b, 0x89, 0x01};
+            const uint32_t width = m_random.one_in(3) ? m_style.word() : m_random.one_in(5) ? 2 : 4;
+            m_program.add(code.with_memory({.opcode = k_opcodes[m_random.below(7)], .width = width}, m_code.free_register(), entry));
+        }
+        if (m_random.one_in(3)) {
+            m_code.add(m_program);
+        }
+    }
+    loop_back(top, m_random.below(3));
+    ++m_blocks;
     lines(0, 4);
 }
 
