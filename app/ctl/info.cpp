@@ -80,7 +80,11 @@ class InfoCommand final : public Command {
         }
         if (info) {
             const std::string counters = info->object("info");
-            json["worker"] = OrderedJson::parse(counters);  // checked by the codec
+            const OrderedJson& worker_info = json["worker"] = OrderedJson::parse(counters);  // checked by the codec
+            if (worker_info.contains("vnc_password")) {
+                text += fmt::format("{:<22} 127.0.0.1:{}, password {}\n", "VNC viewers", worker_info.value("vnc_port", 0),
+                                    worker_info.value("vnc_password", ""));
+            }
             text += fmt::format("{:<22} {}\n", "worker", counters);
         }
     }

@@ -52,7 +52,9 @@ void MachineOptions::declare(CLI::App& app) {
     app.add_option("--kernel", m_kernel, "Kernel to start directly")->type_name("FILE");
     app.add_option("--initrd", m_initrd, "Initial RAM disk for the kernel")->type_name("FILE");
     app.add_option("--append", m_append, "Kernel command line")->type_name("TEXT");
-    app.add_option("--display", m_display, "none, vga or virtio (create: vga when there is an --iso, else none)")->type_name("NAME");
+    app.add_option("--display", m_display, "none, vga or virtio (create: vga when there is an --iso, else none); run: sdl is vga in a window")->type_name("NAME");
+    app.add_option("--vnc", m_vnc_port, "VNC viewers reach the screen at this port of 127.0.0.1, with a password that is shown")
+        ->type_name("PORT");
     app.add_option("--module", m_modules, "Multiboot module: FILE or 'FILE arguments' (may be repeated)")
         ->type_name("TEXT")
         ->allow_extra_args(false);
@@ -119,7 +121,7 @@ std::string MachineOptions::firmware_for_media() const {
 
 Status MachineOptions::set_fields(VmSpec& spec) const {
     const std::string firmware = !m_firmware.empty() ? m_firmware : firmware_for_media();
-    const std::array<std::pair<const char*, std::string>, 9> fields{{{"memory", m_memory},
+    const std::array<std::pair<const char*, std::string>, 10> fields{{{"memory", m_memory},
                                                                      {"cpus", m_cpus},
                                                                      {"cpu.backend", m_backend},
                                                                      {"sound", m_sound},
@@ -127,7 +129,8 @@ Status MachineOptions::set_fields(VmSpec& spec) const {
                                                                      {"kernel", absolute(m_kernel)},
                                                                      {"initrd", absolute(m_initrd)},
                                                                      {"append", m_append},
-                                                                     {"display", m_display}}};
+                                                                     {"display", m_display},
+                                                                     {"vnc_port", m_vnc_port}}};
     for (const auto& [path, text] : fields) {
         if (text.empty()) {
             continue;
@@ -143,6 +146,12 @@ Status MachineOptions::set_fields(VmSpec& spec) const {
     }
     spec.debug_exit = spec.debug_exit || m_debug_exit;
     return {};
+}
+
+bool MachineOptions::take_display(const std::string& word, const std::string& meaning) {
+    const bool said = m_display == word;
+    m_display = said ? meaning : m_display;
+    return said;
 }
 
 Result<VmSpec> MachineOptions::make_spec(const std::string& name, DisplayKind display_for_iso) const {

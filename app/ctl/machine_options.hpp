@@ -20,6 +20,8 @@ class MachineOptions {
     // The spec without disks that are yet to be made, checked against this host (files too). Paths are made absolute.
     // display_for_iso: what a machine gets that starts from a CD, when --display does not say.
     [[nodiscard]] Result<VmSpec> make_spec(const std::string& name, DisplayKind display_for_iso) const;
+    // Whether --display was `word`; then it is `meaning` from now on.
+    [[nodiscard]] bool take_display(const std::string& word, const std::string& meaning);
     // Sizes given with --disk, in bytes: the caller makes these images.
     [[nodiscard]] Result<std::vector<uint64_t>> new_disk_sizes() const;
     [[nodiscard]] DiskBus disk_bus() const;
@@ -36,6 +38,7 @@ class MachineOptions {
     std::string m_cpus;
     std::string m_backend;
     std::string m_sound;
+    std::string m_vnc_port;
     std::string m_firmware;
     std::string m_kernel;
     std::string m_initrd;

@@ -16,6 +16,7 @@
 #include "app/ctl/command.hpp"
 #include "app/ctl/commands.hpp"
 #include "app/ctl/machine_options.hpp"
+#include "app/ctl/run_window.hpp"
 #include "app/ctl/terminal.hpp"
 #include "vmm/base/fd.hpp"
 #include "vmm/base/files.hpp"
@@ -41,7 +42,7 @@ class ScratchFolder {
     ScratchFolder(const ScratchFolder&) = delete;
     ScratchFolder& operator=(const ScratchFolder&) = delete;
 
-    [[nodiscard]] Result<fs::path> make_image(const std::string& name, uint64_t bytes) {
+    [[nodiscard]] Result<fs::path> path() {
         std::error_code ignored;
         if (m_path.empty()) {
             std::string path = (fs::temp_directory_path(ignored) / "skep-run-XXXXXX").string();
@@ -50,7 +51,14 @@ class ScratchFolder {
             }
             m_path = path;
         }
-        const fs::path file = m_path / name;
+        return m_path;
+    }
+    [[nodiscard]] Result<fs::path> make_image(const std::string& name, uint64_t bytes) {
+        const Result<fs::path> folder = path();
+        if (!folder) {
+            return folder;
+        }
+        const fs::path file = *folder / name;
         const Fd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
         if (!fd || ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) {
             return fail_errno(errno, fmt::format("Cannot create the disk image '{}'", file.string()));
@@ -96,8 +104,11 @@ class ForegroundWorker {
         return {};
     }
 
-    // Exit code of the worker, 124 after the timeout (0: none), 128 + n when a signal ended us or it.
-    [[nodiscard]] int wait(double timeout_seconds) {
+    [[nodiscard]] int pidfd() const { return m_pidfd.get(); }
+
+    // Exit code of the worker, 124 after the timeout (0: none), 128 + n when a signal ended us or it. When `window` (a
+    // descriptor, or -1) becomes readable, its user has closed it: the machine is turned off.
+    [[nodiscard]] int wait(double timeout_seconds, int window) {
         using Clock = std::chrono::steady_clock;
         const auto deadline = Clock::now() + std::chrono::duration<double>(timeout_seconds);
         while (true) {
@@ -109,14 +120,17 @@ class ForegroundWorker {
             if (timeout_seconds > 0 && left <= 0) {
                 return kill_and(k_timed_out);
             }
-            std::array<pollfd, 3> waiting{pollfd{m_pidfd.get(), POLLIN, 0}, pollfd{m_signals.fd(), POLLIN, 0},
-                                          pollfd{m_input ? STDIN_FILENO : -1, POLLIN, 0}};
+            std::array<pollfd, 4> waiting{pollfd{m_pidfd.get(), POLLIN, 0}, pollfd{m_signals.fd(), POLLIN, 0},
+                                          pollfd{m_input ? STDIN_FILENO : -1, POLLIN, 0}, pollfd{window, POLLIN, 0}};
             poll(waiting.data(), waiting.size(), wait_milliseconds(timeout_seconds, left));
             if (const int number = m_signals.take(); number != 0) {
                 return kill_and(128 + number);
             }
             if (waiting[2].revents != 0 && !pass_input()) {
                 return kill_and(128 + SIGINT);
+            }
+            if (waiting[3].revents != 0) {
+                return kill_and(static_cast<int>(ExitCode::power_off));
             }
         }
     }
@@ -191,14 +205,19 @@ class RunCommand final : public Command {
     [[nodiscard]] int usage_error_code() const override { return error_code(); }  // 2 says that the guest halted
 
     [[nodiscard]] Result<int> run(const Output& output) override {
+        m_window = m_options.take_display("sdl", "vga");
         Result<VmSpec> spec = m_options.make_spec("run", DisplayKind::none);  // its console is the terminal
         const auto program = find_worker_program();
         if (!spec || !program) {
             return tl::unexpected<Error>(spec ? program.error() : spec.error());
         }
         ScratchFolder scratch;
-        if (const Status disks = add_new_disks(*spec, scratch); !disks) {
-            return tl::unexpected<Error>(disks.error());
+        Status prepared = add_new_disks(*spec, scratch);
+        if (prepared && m_window && m_socket.empty()) {
+            prepared = scratch.path().map([this](const fs::path& folder) { m_socket = (folder / "ctl.sock").string(); });
+        }
+        if (!prepared) {
+            return tl::unexpected<Error>(prepared.error());
         }
         if (m_exit_on_reboot) {
             spec->on_reboot = OnReboot::exit;
@@ -212,8 +231,14 @@ class RunCommand final : public Command {
         if (const Status started = worker.start(program->string(), print_spec(*spec), worker_options()); !started) {
             return tl::unexpected<Error>(started.error());
         }
+        RunWindow window;
+        if (m_window) {
+            if (const Status opened = window.open(m_socket, worker.pidfd()); !opened) {
+                return tl::unexpected<Error>(opened.error());
+            }
+        }
         const RawTerminal terminal(STDIN_FILENO);
-        return worker.wait(m_timeout);
+        return worker.wait(m_timeout, window.ended());
     }
 
   private:
@@ -249,6 +274,7 @@ class RunCommand final : public Command {
 
     MachineOptions m_options;
     std::string m_socket;
+    bool m_window = false;  // of SDL, on the screen
     bool m_exit_on_reboot = false, m_jit_stats = false, m_jit_perf_map = false;
     double m_timeout = 0;
 };

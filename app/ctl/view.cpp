@@ -1,26 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // view: the guest's screen in a window of its own, by the program skep-view.
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
 #include <memory>
 
 #include "app/ctl/commands.hpp"
 #include "app/ctl/machine_argument.hpp"
+#include "app/ctl/view_program.hpp"
 
 namespace skep {
 namespace {
-
-// Beside this program, or where SKEP_VIEW says.
-std::filesystem::path view_program() {
-    if (const char* const named = std::getenv("SKEP_VIEW"); named != nullptr && *named != '\0') {
-        return named;
-    }
-    std::error_code ignored;
-    return std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path() / "skep-view";
-}
 
 class ViewCommand final : public Command {
   public:
@@ -36,11 +23,7 @@ class ViewCommand final : public Command {
         if (!screen) {
             return tl::unexpected<Error>(screen.error());
         }
-        fcntl(screen->get(), F_SETFD, 0);  // skep-view has it
-        const std::string socket = std::to_string(screen->get());
-        const std::string program = view_program().string();
-        execl(program.c_str(), "skep-view", socket.c_str(), client->greeting().vm_name.c_str(), nullptr);
-        return fail_errno(errno, fmt::format("Cannot start '{}'", program));
+        return tl::unexpected<Error>(become_view(*screen, client->greeting().vm_name));
     }
 
   private:

@@ -2,8 +2,10 @@
 #include "app/worker/screen_service.hpp"
 
 #include <sys/mman.h>
+#include <sys/random.h>
 
 #include <array>
+#include <cerrno>
 #include <sstream>
 
 #include "display/input/key_names.hpp"
@@ -24,6 +26,22 @@ Result<uint8_t> button_by_name(const std::string& name) {
         }
     }
     return fail(ErrorKind::invalid_input, "There is no mouse button '{}'; say left, right or middle.", name);
+}
+
+// As long as VNC's passwords can be: eight letters and digits, 40 bits. It keeps this computer's other users out; further
+// away the port does not reach.
+Result<std::string> make_password() {
+    constexpr std::string_view k_letters = "abcdefghijkmnpqrstuvwxyz23456789";  // none that looks like another
+    static_assert(k_letters.size() == 32);
+    std::array<unsigned char, 8> bytes{};
+    if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
+        return fail_errno(errno, "Cannot make a password for VNC viewers");
+    }
+    std::string password;
+    for (const unsigned char byte : bytes) {
+        password += k_letters[byte % k_letters.size()];
+    }
+    return password;
 }
 
 Result<uint64_t> in_milliseconds(const Result<Typist::Milliseconds>& time) {
@@ -61,6 +79,20 @@ Status ScreenService::listen(const std::filesystem::path& control_socket) {
     }
     m_socket = path;
     m_server->listen_local(std::move(*listener));
+    return {};
+}
+
+Status ScreenService::listen_tcp(uint16_t port) {
+    if (!m_server) {
+        return {};
+    }
+    Result<std::string> password = make_password();
+    Result<Fd> listener = password.and_then([port](const std::string&) { return listen_loopback(port); });
+    if (!listener) {
+        return tl::unexpected(listener.error());
+    }
+    m_password = std::move(*password);
+    m_server->listen_tcp(std::move(*listener), m_password);
     return {};
 }
 

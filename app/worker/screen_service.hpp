@@ -23,6 +23,9 @@ class ScreenService final : public ScreenControl {
 
     // Viewers may connect to a socket (mode 0600) beside the control socket. Before the sandbox closes.
     [[nodiscard]] Status listen(const std::filesystem::path& control_socket);
+    // VNC viewers may connect to this port of 127.0.0.1, with a password made here. Before the sandbox closes.
+    [[nodiscard]] Status listen_tcp(uint16_t port);
+    [[nodiscard]] const std::string& password() const { return m_password; }  // empty: no port
     [[nodiscard]] const std::filesystem::path& socket() const { return m_socket; }  // empty: not listening
 
     // ScreenControl
@@ -44,6 +47,7 @@ class ScreenService final : public ScreenControl {
     Typist m_typist;
     std::unique_ptr<RfbServer> m_server;  // null without a screen
     std::filesystem::path m_socket;
+    std::string m_password;
 };
 
 // "<folder>/vnc.sock" for "<folder>/ctl.sock", "<file>.vnc" for other names: one folder may hold several.

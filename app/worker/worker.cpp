@@ -104,7 +104,7 @@ Status Worker::start() {
         return tl::unexpected(built.error());
     }
     m_built = std::move(*built);
-    if (Status listening = listen(); !listening) {
+    if (Status listening = listen().and_then([this] { return listen_for_vnc(); }); !listening) {
         return listening;
     }
     watch_signals();
@@ -133,6 +133,15 @@ Status Worker::listen() {
         return listening;
     }
     return m_screen->listen(m_inputs.socket);
+}
+
+Status Worker::listen_for_vnc() {
+    const auto port = static_cast<uint16_t>(m_inputs.spec.vnc_port);
+    const Status listening = port != 0 ? m_screen->listen_tcp(port) : Status();
+    if (!m_screen->password().empty() && m_inputs.folder.empty()) {  // nobody can ask a throw-away machine
+        std::fprintf(stderr, "VNC viewers: 127.0.0.1:%u, password %s\n", unsigned{port}, m_screen->password().c_str());
+    }
+    return listening;
 }
 
 WorkerOutcome Worker::run() {
@@ -394,6 +403,10 @@ std::string Worker::info_json() {
     }
     if (!m_screen->socket().empty()) {
         info["vnc_socket"] = m_screen->socket().string();
+    }
+    if (!m_screen->password().empty()) {
+        info["vnc_port"] = m_inputs.spec.vnc_port;
+        info["vnc_password"] = m_screen->password();
     }
     return info.dump();
 }

@@ -69,6 +69,7 @@ class Worker final : public MachineControl {
     Status choose_back_end();
     void make_consoles();
     [[nodiscard]] Status listen();
+    [[nodiscard]] Status listen_for_vnc();
     void watch_signals();
     void on_signal();
     void on_machine_event(const MachineEvent& event);

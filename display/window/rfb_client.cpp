@@ -13,6 +13,7 @@ namespace {
 
 char g_self;  // its address names our pointer among a client's data
 constexpr int k_most_cursor = 256;
+constexpr int k_pointer_motion_encoding = -257;
 constexpr const char* k_encodings = "copyrect hextile raw";
 
 int rfb_buttons(uint8_t buttons) {
@@ -35,6 +36,7 @@ Result<std::unique_ptr<RfbClient>> RfbClient::connect(Fd socket) {
     std::unique_ptr<RfbClient> client(new RfbClient(raw));
     fcntl(socket.get(), F_SETFL, fcntl(socket.get(), F_GETFL) & ~O_NONBLOCK);
     raw->sock = socket.release();
+    announce_pointer_motion();
     client->set_callbacks();
     if (InitialiseRFBConnection(raw) == FALSE || !client->resize(raw->si.framebufferWidth, raw->si.framebufferHeight)) {
         return fail(ErrorKind::protocol, "The machine's screen did not answer as a screen does.");
@@ -75,6 +77,26 @@ void RfbClient::set_callbacks() {
     m_client->GotCursorShape = [](rfbClient* client, int hot_x, int hot_y, int width, int height, int bytes_per_pixel) {
         of(client).note_cursor(hot_x, hot_y, width, height, bytes_per_pixel);
     };
+}
+
+// QEMU's pointer motion change (-257): the rectangle's x says whether the pointer has a place. The library keeps its
+// extensions for the whole process.
+void RfbClient::announce_pointer_motion() {
+    static const bool once = [] {
+        static int encodings[] = {k_pointer_motion_encoding, 0};
+        static rfbClientProtocolExtension extension{};
+        extension.encodings = encodings;
+        extension.handleEncoding = [](rfbClient* client, rfbFramebufferUpdateRectHeader* rect) -> rfbBool {
+            if (static_cast<int32_t>(rect->encoding) != k_pointer_motion_encoding) {
+                return FALSE;
+            }
+            of(client).m_absolute = rect->r.x != 0;
+            return TRUE;
+        };
+        rfbClientRegisterExtension(&extension);
+        return true;
+    }();
+    static_cast<void>(once);
 }
 
 bool RfbClient::resize(int width, int height) {
@@ -131,6 +153,11 @@ Status RfbClient::send_key(KeyCode key, bool down) {
 
 Status RfbClient::send_pointer(uint32_t x, uint32_t y, uint8_t buttons) {
     return checked(SendPointerEvent(m_client, static_cast<int>(x), static_cast<int>(y), rfb_buttons(buttons)));
+}
+
+Status RfbClient::send_motion(int32_t right, int32_t down, uint8_t buttons) {
+    const auto coordinate = [](int32_t moved) { return std::clamp(k_not_moved + moved, 0, 0xffff); };
+    return checked(SendPointerEvent(m_client, coordinate(right), coordinate(down), rfb_buttons(buttons)));
 }
 
 Status RfbClient::send_wheel(uint32_t x, uint32_t y, int32_t vertical, int32_t horizontal, uint8_t buttons) {

@@ -21,6 +21,9 @@ namespace skep {
 // One thread. Any failure is for good: the connection has ended. The program ignores SIGPIPE.
 class RfbClient {
   public:
+    // A wheel's place when the guest's pointer has none.
+    static constexpr int32_t k_not_moved = 0x7fff;
+
     // A connected stream socket on which the worker speaks RFB. Waits for its greeting.
     [[nodiscard]] static Result<std::unique_ptr<RfbClient>> connect(Fd socket);
     ~RfbClient();
@@ -48,12 +51,16 @@ class RfbClient {
 
     [[nodiscard]] Status send_key(KeyCode key, bool down);
     [[nodiscard]] Status send_pointer(uint32_t x, uint32_t y, uint8_t buttons);  // guest pixels
+    // Whether the guest's pointer has a place. While it has not, ways count and places do not.
+    [[nodiscard]] bool pointer_is_absolute() const { return m_absolute; }
+    [[nodiscard]] Status send_motion(int32_t right, int32_t down, uint8_t buttons);
     [[nodiscard]] Status send_wheel(uint32_t x, uint32_t y, int32_t vertical, int32_t horizontal, uint8_t buttons);
 
   private:
     explicit RfbClient(rfbClient* client) : m_client(client) {}
     static RfbClient& of(rfbClient* client);
     void set_callbacks();
+    static void announce_pointer_motion();
     [[nodiscard]] bool resize(int width, int height);
     void note_cursor(int hot_x, int hot_y, int width, int height, int bytes_per_pixel);
     [[nodiscard]] Status checked(rfbBool sent) const;
@@ -63,6 +70,7 @@ class RfbClient {
     std::vector<uint32_t> m_pixels;
     Damage m_damage;
     std::optional<Cursor> m_cursor;
+    bool m_absolute = true;  // until the server says otherwise
 };
 
 }  // namespace skep

@@ -2,12 +2,14 @@
 #include "display/window/sdl_window.hpp"
 
 #include <SDL.h>
+#include <linux/input-event-codes.h>
 #include <poll.h>
 
 #include <atomic>
 #include <bitset>
 #include <semaphore>
 #include <thread>
+#include <utility>
 
 #include "display/input/scan_codes.hpp"
 
@@ -85,12 +87,16 @@ class SdlWindow {
     [[nodiscard]] Status on_window(const SDL_WindowEvent& event);
     [[nodiscard]] Status point(int x, int y);
     [[nodiscard]] Status release_keys();
+    [[nodiscard]] Status on_motion(const SDL_MouseMotionEvent& event);
+    [[nodiscard]] Status on_button(const SDL_MouseButtonEvent& event);
+    void grab(bool on);
     void take_frame();
     void take_cursor();
     void paint();
     [[nodiscard]] bool fit_texture();
 
     RfbClient& m_client;
+    std::string m_title;
     Sdl<SDL_Window> m_window;
     Sdl<SDL_Renderer> m_renderer;
     Sdl<SDL_Texture> m_texture;
@@ -101,6 +107,8 @@ class SdlWindow {
     uint32_t m_x = 0;
     uint32_t m_y = 0;
     bool m_open = true;
+    bool m_grabbed = false;      // the host's pointer is the guest's
+    bool m_host_key = false;     // Ctrl and Alt are down, and nothing else
 };
 
 Status sdl_failed(const char* what) { return fail(ErrorKind::unsupported, "{}: {}.", what, SDL_GetError()); }
@@ -116,6 +124,7 @@ uint8_t button_of(uint8_t sdl_button) {
 
 Status SdlWindow::open(const std::string& title) {
     const ScreenSize size = m_client.size();
+    m_title = title;
     m_window.reset(SDL_CreateWindow(title.c_str(), SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, static_cast<int>(size.width),
                                     static_cast<int>(size.height), SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI));
     if (!m_window) {
@@ -155,6 +164,9 @@ Status SdlWindow::run() {
             status = m_client.receive();
             take_frame();
             watch.go_on();
+            if (m_grabbed && m_client.pointer_is_absolute()) {
+                grab(false);
+            }
         } else {
             status = handle(event);
         }
@@ -207,14 +219,17 @@ Status SdlWindow::handle(const SDL_Event& event) {
         case SDL_WINDOWEVENT: return on_window(event.window);
         case SDL_KEYDOWN:
         case SDL_KEYUP: return on_key(event.key);
-        case SDL_MOUSEMOTION: return point(event.motion.x, event.motion.y);
+        case SDL_MOUSEMOTION: return on_motion(event.motion);
         case SDL_MOUSEBUTTONDOWN:
-        case SDL_MOUSEBUTTONUP: {
-            const uint8_t button = button_of(event.button.button);
-            m_buttons = static_cast<uint8_t>(event.type == SDL_MOUSEBUTTONDOWN ? m_buttons | button : m_buttons & ~button);
-            return point(event.button.x, event.button.y);
-        }
-        case SDL_MOUSEWHEEL: return m_client.send_wheel(m_x, m_y, -event.wheel.y, event.wheel.x, m_buttons);
+        case SDL_MOUSEBUTTONUP: return on_button(event.button);
+        case SDL_MOUSEWHEEL:
+            if (!m_client.pointer_is_absolute()) {
+                if (!m_grabbed) {
+                    return {};
+                }
+                m_x = m_y = RfbClient::k_not_moved;
+            }
+            return m_client.send_wheel(m_x, m_y, -event.wheel.y, event.wheel.x, m_buttons);
         default: return {};
     }
 }
@@ -223,7 +238,9 @@ Status SdlWindow::on_window(const SDL_WindowEvent& event) {
     switch (event.event) {
         case SDL_WINDOWEVENT_EXPOSED:
         case SDL_WINDOWEVENT_SIZE_CHANGED: paint(); return {};
-        case SDL_WINDOWEVENT_FOCUS_LOST: return release_keys();  // their release would go elsewhere
+        case SDL_WINDOWEVENT_FOCUS_LOST:
+            grab(false);
+            return release_keys();  // their release would go elsewhere
         default: return {};
     }
 }
@@ -242,7 +259,44 @@ Status SdlWindow::on_key(const SDL_KeyboardEvent& event) {
         return {};
     }
     m_down[key] = down;
+    const bool both = m_down[KEY_LEFTCTRL] && m_down[KEY_LEFTALT] && m_down.count() == 2;
+    if (!down && std::exchange(m_host_key, false)) {
+        grab(false);
+    } else {
+        m_host_key = both;
+    }
     return m_client.send_key(key, down);
+}
+
+// A guest that has only a mouse is given the host's whole pointer by a click; Ctrl+Alt gives it back.
+void SdlWindow::grab(bool on) {
+    if (on == m_grabbed) {
+        return;
+    }
+    m_grabbed = on;
+    SDL_SetRelativeMouseMode(on ? SDL_TRUE : SDL_FALSE);
+    SDL_SetWindowTitle(m_window.get(), on ? (m_title + " (Ctrl+Alt gives the pointer back)").c_str() : m_title.c_str());
+}
+
+Status SdlWindow::on_motion(const SDL_MouseMotionEvent& event) {
+    if (m_client.pointer_is_absolute()) {
+        return point(event.x, event.y);
+    }
+    return m_grabbed ? m_client.send_motion(event.xrel, event.yrel, m_buttons) : Status();
+}
+
+Status SdlWindow::on_button(const SDL_MouseButtonEvent& event) {
+    const bool absolute = m_client.pointer_is_absolute();
+    const bool down = event.type == SDL_MOUSEBUTTONDOWN;
+    if (!absolute && !m_grabbed) {
+        if (down) {
+            grab(true);  // this click only hands the pointer over
+        }
+        return {};
+    }
+    const uint8_t button = button_of(event.button);
+    m_buttons = static_cast<uint8_t>(down ? m_buttons | button : m_buttons & ~button);
+    return absolute ? point(event.x, event.y) : m_client.send_motion(0, 0, m_buttons);
 }
 
 Status SdlWindow::release_keys() {

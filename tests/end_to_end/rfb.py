@@ -41,13 +41,16 @@ class Viewer:
             raise ConnectionError("the server refuses")
 
     def read(self, count):
-        data = bytearray()
-        while len(data) < count:
-            part = self.socket.recv(count - len(data))
-            if not part:
-                raise ConnectionError("the server has closed the connection")
-            data += part
+        data = bytearray(count)
+        self.read_to(memoryview(data))
         return bytes(data)
+
+    def read_to(self, place):
+        while len(place) > 0:
+            count = self.socket.recv_into(place)
+            if count == 0:
+                raise ConnectionError("the server has closed the connection")
+            place = place[count:]
 
     def refresh(self):
         """Asks for the whole screen and takes the answer."""
@@ -83,9 +86,14 @@ class Viewer:
             return
         if encoding != RAW:
             raise ConnectionError(f"encoding {encoding} was not asked for")
-        for row in range(top, top + height):
-            start = (row * self.width + left) * 4
-            self.frame[start:start + width * 4] = self.read(width * 4)
+        frame = memoryview(self.frame)
+        if width == self.width:
+            self.read_to(frame[top * width * 4:(top + height) * width * 4])
+            return
+        data = memoryview(self.read(width * height * 4))
+        for row in range(height):
+            start = ((top + row) * self.width + left) * 4
+            frame[start:start + width * 4] = data[row * width * 4:(row + 1) * width * 4]
 
     def rgb(self):
         """The picture as three bytes a pixel."""

@@ -2,32 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Without a display the window is served over VNC, on this computer's own address only: what scripts/run starts there."""
 import json
-import os
-import pathlib
-import socket
 import subprocess
 import time
 
+from ports import free_port, listening_addresses
 from rfb import Viewer
 from skep_guest import BUILD, OUTPUT, Sandbox, check, main
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def listening_addresses(port):
-    """As the kernel shows them, of IPv4 and IPv6."""
-    found = []
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in pathlib.Path(table).read_text().splitlines()[1:] if os.path.exists(table) else []:
-            fields = line.split()
-            address, number = fields[1].split(":")
-            if int(number, 16) == port and fields[3] == "0A":
-                found.append(address)
-    return found
 
 
 def wait(what, condition, seconds=30):

@@ -88,7 +88,7 @@ void SettingsDialog::build_pages(MachineActivity activity) {
     }
     add_rows(add_page(QStringLiteral("pageSystem"), tr("System")),
              {"memory", "cpus", "cpu.backend", "rng", "on_reboot"});
-    add_rows(add_page(QStringLiteral("pageDisplay"), tr("Screen & sound")), {"display", "sound", "serial.ports"});
+    add_rows(add_page(QStringLiteral("pageDisplay"), tr("Screen & sound")), {"display", "vnc_port", "sound", "serial.ports"});
     QFormLayout* boot = add_page(QStringLiteral("pageBoot"), tr("Boot"));
     add_rows(boot, {"firmware", "secure_boot"});
     boot->addRow(tr("Boot order:"), new BootOrderList(&m_editor));

@@ -74,6 +74,11 @@ const std::array k_machine_fields{
                    "none leaves only the serial ports; vga works in every system; virtio follows the window's size.",
                    FieldType::choice, Apply::next_start, "none", "", 0, 0, k_displays},
                   choice<&VmSpec::display, VmSpec, DisplayKind>()},
+    Field<VmSpec>{{"vnc_port", "VNC port",
+                   "VNC viewers on this computer reach the screen at 127.0.0.1 and this port, with a password that each start makes "
+                   "anew (skepctl info shows it). 0 is off: Skep's own window and skepctl need no port.",
+                   FieldType::integer, Apply::next_start, "0", "", 0, 65535, {}},
+                  &VmSpec::vnc_port},
     Field<VmSpec>{{"sound", "Sound", "sdl plays and records on this host; silent is a sound card that nobody hears; auto is sdl "
                    "where there is a screen, else none.", FieldType::choice, Apply::next_start, "auto", "", 0, 0, k_sounds},
                   choice<&VmSpec::sound, VmSpec, SoundKind>()},

@@ -66,6 +66,10 @@ class Checker {
         check_range("memory", m_spec.memory_mib, k_mib);
         check_range("cpus", m_spec.cpus, 1);
         check_range("serial.ports", m_spec.serial_ports, 1);
+        check_range("vnc_port", m_spec.vnc_port, 1);
+        if (m_spec.vnc_port != 0 && m_spec.display == DisplayKind::none) {
+            warning("vnc_port", "The machine has no screen that VNC viewers could look at; give it a display, or no VNC port.");
+        }
         const std::string size = describe_size(m_spec.memory_mib * k_mib);
         if (m_host.memory_mib != 0 && m_spec.memory_mib > m_host.memory_mib) {
             error("memory", "The machine wants {} of memory, but this host has {}. Give it less.", size,

@@ -70,6 +70,7 @@ struct VmSpec {
     std::vector<CdSpec> cds;
     uint32_t serial_ports = 1;               // 16550s at 0x3f8, 0x2f8, 0x3e8, 0x2e8
     DisplayKind display = DisplayKind::none; // files without the key are of machines that have only serial ports
+    uint32_t vnc_port = 0;                   // TCP port of 127.0.0.1 for VNC viewers, who need a password; 0: none
     SoundKind sound = SoundKind::automatic;  // auto: sdl where there is a screen, else none
     bool rng = true;                         // virtio entropy device
     bool debug_exit = false;                 // isa-debug-exit at port 0xf4

@@ -3,7 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
+
+#include "vmm/spec/spec_yaml.hpp"
+#include "vmm/spec/validate.hpp"
 
 namespace skep {
 namespace {
@@ -109,6 +113,23 @@ TEST(Uuid, made_ids_are_valid_and_differ) {
     EXPECT_NE(make_uuid(), make_uuid());
     EXPECT_FALSE(is_uuid("0B54AA8E-3d5c-4c4e-9d3c-6b8f1c2a7e10"));
     EXPECT_FALSE(is_uuid("../../../../etc/passwd-aaaaaaaaaaaaa"));
+}
+
+TEST(Fields, vnc_port_is_off_unless_given_and_wants_a_screen) {
+    VmSpec spec;
+    spec.name = "Port";
+    EXPECT_EQ(spec.vnc_port, 0U);
+    EXPECT_EQ(print_spec(spec).find("vnc"), std::string::npos);
+    EXPECT_FALSE(set_field(spec, "vnc_port", "65536"));
+    ASSERT_TRUE(set_field(spec, "vnc_port", "5901"));
+    EXPECT_NE(print_spec(spec).find("vnc_port: 5901"), std::string::npos);
+    const auto warned = [&] {
+        const std::vector<SpecProblem> problems = validate(spec, {});
+        return std::ranges::any_of(problems, [](const SpecProblem& problem) { return problem.path == "vnc_port"; });
+    };
+    EXPECT_TRUE(warned());
+    spec.display = DisplayKind::vga;
+    EXPECT_FALSE(warned());
 }
 
 TEST(Fields, machines_with_a_screen_are_heard_unless_told_otherwise) {
