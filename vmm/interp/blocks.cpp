@@ -78,7 +78,7 @@ Block* BlockCache::allocate(unsigned op_count) {
 }
 
 Block* BlockCache::decode(std::span<const std::byte> bytes, const DecodeMode& mode, uint32_t key, uint32_t threshold) {
-    std::array<Decoded, k_most_ops> decoded;
+    std::array<Decoded, k_most_ops>& decoded = m_decoded;
     const unsigned most = (key & k_single_op) != 0 ? 1 : k_most_ops;
     unsigned count = 0;
     uint16_t offset = 0;

@@ -2,6 +2,7 @@
 // Decoded code of one vCPU: straight-line blocks by the host address of their bytes, and what happens when these change.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -72,6 +73,7 @@ class BlockCache {
     std::vector<LargeBuffer> m_chunks;
     size_t m_used_chunks = 0;
     size_t m_used_bytes = k_chunk_bytes;
+    std::array<Decoded, k_most_ops> m_decoded{};  // of the block that is being decoded
     std::vector<Block*> m_buckets;
     std::unordered_map<const std::byte*, Block*> m_pages;
 };

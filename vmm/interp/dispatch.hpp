@@ -22,9 +22,9 @@ inline constexpr bool k_chain_blocks = false;
 
 inline void next(Core& core, const Op* op) { SKEP_TAIL_CALL op[1].run(core, op + 1); }
 
-// Programs that take turns have the same addresses in different contexts.
-constexpr size_t jump_index(uint64_t rip, uint64_t context) { return (rip ^ (rip >> 12) ^ context) % k_jump_entries; }
-inline JumpEntry& jump_entry(Core& core, uint64_t rip) { return core.jump_cache[jump_index(rip, core.code_context)]; }
+// Not by the context: where there is always a new one, its entries would always be elsewhere, and nowhere in the host's cache.
+constexpr size_t jump_index(uint64_t rip) { return (rip ^ (rip >> 12)) % k_jump_entries; }
+inline JumpEntry& jump_entry(Core& core, uint64_t rip) { return core.jump_cache[jump_index(rip)]; }
 inline bool jump_entry_valid(const Core& core, const JumpEntry& entry, uint64_t rip) {
     return entry.rip == rip && entry.context == core.code_context;
 }
@@ -32,7 +32,7 @@ inline bool jump_entry_valid(const Core& core, const JumpEntry& entry, uint64_t 
 // Whether next_block() goes on by itself.
 inline bool is_next_block_known(const Core& core) {
     return k_chain_blocks && core.requests.load(std::memory_order_relaxed) == 0 &&
-           jump_entry_valid(core, core.jump_cache[jump_index(core.rip, core.code_context)], core.rip);
+           jump_entry_valid(core, core.jump_cache[jump_index(core.rip)], core.rip);
 }
 
 // The end of a block: goes on at Core::rip, in the chain when its block is known and nobody wants anything.

@@ -127,7 +127,6 @@ void emit_jump_target_look(x86asm::Assembler& a, const Places& places, const asm
     a.mov(eax, ecx);
     a.shr(eax, 12);
     a.xor_(eax, ecx);
-    a.xor_(eax, x86asm::ptr_abs(context, sizeof(uint32_t)));
     a.movzx(eax, x86asm::ax);
     a.shl(eax, k_shift);
     a.and_(rcx, -static_cast<int32_t>(k_page));

@@ -25,18 +25,14 @@ enum class Refill : uint32_t {
 };
 
 // Translated code by linear page and context. Which entry an address has follows from its low bits, mixed with those of
-// its page (functions tend to begin at multiples of 16), so that the entry and the page tell the offset, and with the
-// context, as programs that take turns have the same addresses. An entry of context 0 is empty.
+// its page (functions tend to begin at multiples of 16), so that the entry and the page tell the offset. It does not follow
+// from the context: a new process would find none of its entries in the host's cache. An entry of context 0 is empty.
 struct JumpTarget {
     uint64_t page_key = 0;  // linear page address | Core::code_context
     uint64_t code = 0;
-
-    bool operator==(const JumpTarget&) const = default;
 };
 inline constexpr unsigned k_jump_targets = 1 << 16;
-constexpr uint16_t jump_target_index(uint64_t rip, uint64_t context) {
-    return static_cast<uint16_t>(rip ^ rip >> 12 ^ context);
-}
+constexpr unsigned jump_target_index(uint64_t rip) { return static_cast<uint16_t>(rip ^ rip >> 12); }
 
 // A direct jump or call to another page, as it was last found out: the code of its target, as long as the page that it is
 // on, in this context, is the one of then.

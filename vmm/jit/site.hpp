@@ -29,7 +29,7 @@ struct Region {
     uint64_t linear = 0;      // address of the entry when it was made
     uint16_t offset = 0;      // of the entry in the page
     uint32_t key = 0;         // Block::key
-    std::vector<uint16_t> targets;  // Runtime::jump_targets that were set to it
+    bool has_aliases = false; // was entered at other addresses than `linear`
     bool stale = false;       // its bytes were written
 };
 

@@ -102,8 +102,10 @@ uint32_t JitTranslator::threshold(const interp::DecodeMode& mode) const {
 ExitKind JitTranslator::enter(Region& region) {
     ++m_stats.entries;
     const uint64_t rip = m_core.gpr[17];
+    region.has_aliases = region.has_aliases || rip != region.linear;
     m_runtime->page_base = rip & ~k_page_mask;
-    know_target(region, rip);
+    m_runtime->jump_targets[jump_target_index(rip)] = {.page_key = m_runtime->page_base | m_core.code_context,
+                                                     .code = region.entry};
     m_returns.choose(m_core.code_context);
     using Enter = ExitKind (*)(uint64_t code);
     const auto code = reinterpret_cast<Enter>(m_places.thunks.enter);
@@ -111,19 +113,6 @@ ExitKind JitTranslator::enter(Region& region) {
         return enter_profiled(code, region);
     }
     return code(region.entry);
-}
-
-void JitTranslator::know_target(Region& region, uint64_t rip) {
-    const uint16_t index = jump_target_index(rip, m_core.code_context);
-    const JumpTarget wanted{.page_key = m_runtime->page_base | m_core.code_context, .code = region.entry};
-    JumpTarget& target = m_runtime->jump_targets[index];
-    if (target == wanted) {
-        return;
-    }
-    target = wanted;
-    if (std::ranges::find(region.targets, index) == region.targets.end()) {
-        region.targets.push_back(index);
-    }
 }
 
 bool JitTranslator::undo_branch() {
@@ -211,11 +200,15 @@ void JitTranslator::drop_page(const std::byte* host_page) {
 
 // A stale region would leave to the run loop whenever it is entered, so nobody shall know it any longer.
 void JitTranslator::forget_target(const Region& region) {
-    for (const uint16_t index : region.targets) {
-        JumpTarget& target = m_runtime->jump_targets[index];
+    const auto forget = [&](JumpTarget& target) {
         if (target.code == region.entry) {
             target = {};
         }
+    };
+    if (region.has_aliases) {
+        std::ranges::for_each(m_runtime->jump_targets, forget);
+    } else {
+        forget(m_runtime->jump_targets[jump_target_index(region.linear)]);
     }
 }
 
@@ -231,9 +224,6 @@ void JitTranslator::forget_sites(std::vector<uint64_t>& entries) {
 void JitTranslator::forget_contexts() {
     ++m_stats.forgotten_contexts;
     m_runtime->jump_targets.fill({});
-    for (Region& region : m_regions) {
-        region.targets.clear();
-    }
     std::fill_n(m_runtime->jump_sites.begin(), m_runtime->jump_sites_used, JumpSite{});
     m_returns.forget();
     m_core.requests.fetch_or(interp::k_request_interrupt);  // that running code is left: its stack is nobody's now

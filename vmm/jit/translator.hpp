@@ -85,7 +85,6 @@ class JitTranslator final : public interp::Translator {
     const std::byte* next_page(uint64_t rip);
     bool watch(const std::byte* host_page, uint64_t clears);
     bool emit(Region& region);
-    void know_target(Region& region, uint64_t rip);
     void forget_target(const Region& region);
     void forget_sites(std::vector<uint64_t>& entries);
     bool make_profile(const ProfileOptions& options);
