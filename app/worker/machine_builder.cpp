@@ -9,6 +9,7 @@
 #include "app/worker/variable_file.hpp"
 #include "devices/audio/hda_controller.hpp"
 #include "devices/block/raw.hpp"
+#include "devices/formats/image.hpp"
 #include "devices/board/cfi_flash.hpp"
 #include "devices/board/fw_cfg.hpp"
 #include "devices/board/i8042.hpp"
@@ -272,12 +273,19 @@ Result<std::shared_ptr<BlockBackend>> Builder::open_disk(const DiskSpec& disk) {
     if (!path) {
         return tl::unexpected(path.error());
     }
-    auto image = RawImage::open(*path, {.access = disk.read_only ? ImageAccess::read_only : ImageAccess::read_write});
+    ImageOptions options;
+    options.access = disk.read_only ? ImageAccess::read_only : ImageAccess::read_write;
+    options.format = disk.effective_format() == DiskFormat::qcow2 ? ImageFormat::qcow2 : ImageFormat::raw;
+    if (!m_inputs.folder.empty()) {
+        options.backing.folders = {m_inputs.folder};
+    }
+    options.backing.files.assign(disk.backing.begin(), disk.backing.end());
+    auto image = open_image(*path, options);
     if (!image) {
-        return tl::unexpected(image.error());
+        return image;
     }
     m_built.disks.push_back({disk.id, *path, *image});
-    return std::shared_ptr<BlockBackend>(*image);
+    return image;
 }
 
 // A disk that is a PCI function of its own.

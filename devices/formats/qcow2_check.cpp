@@ -310,7 +310,11 @@ Result<Qcow2Check> check_qcow2_image(const std::string& path, Repair repair, con
     if (!store) {
         return tl::unexpected(store.error());
     }
-    Checker checker(**store, file->size, progress);
+    return check_qcow2(**store, file->size, repair, progress);
+}
+
+Result<Qcow2Check> check_qcow2(Store& store, uint64_t file_size, Repair repair, const Progress& progress) {
+    Checker checker(store, file_size, progress);
     Status status = checker.count();
     if (status) {
         status = checker.compare();

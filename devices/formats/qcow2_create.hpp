@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "devices/formats/progress.hpp"
-#include "devices/formats/qcow2_header.hpp"
+#include "devices/formats/qcow2_store.hpp"
 #include "vmm/base/result.hpp"
 
 namespace skep {
@@ -40,5 +40,8 @@ struct Qcow2Check {
 // The image must not be in use. Errors: as open_image_file, invalid_input where not even the header makes sense,
 // cancelled. With `repair` leaks and errors are what was found before.
 Result<Qcow2Check> check_qcow2_image(const std::string& path, Repair repair, const Progress& progress = {});
+
+// The same for one that is open, for reading or by nobody else.
+Result<Qcow2Check> check_qcow2(qcow2::Store& store, uint64_t file_size, Repair repair, const Progress& progress = {});
 
 }  // namespace skep

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::array<std::string_view, 4> k_cpu_backends{"auto", "kvm", "interp", "jit"};
 constexpr std::array<std::string_view, 4> k_firmwares{"bios", "uefi", "linux", "multiboot"};
+constexpr std::array<std::string_view, 3> k_disk_formats{"auto", "raw", "qcow2"};
 constexpr std::array<std::string_view, 3> k_disk_buses{"ahci", "virtio", "nvme"};
 constexpr std::array<std::string_view, 3> k_displays{"none", "vga", "virtio"};
 constexpr std::array<std::string_view, 4> k_sounds{"auto", "none", "silent", "sdl"};
@@ -100,7 +101,7 @@ const std::array k_disk_fields{
     Field<DiskSpec>{{"disks[].id", "Disk name", "Names the disk in the boot order.", FieldType::text, Apply::never, "",
                      "", 1, 32, {}},
                     &DiskSpec::id, Printing::always},
-    Field<DiskSpec>{{"disks[].file", "Disk image", "A raw image, inside the machine's folder or anywhere.",
+    Field<DiskSpec>{{"disks[].file", "Disk image", "A raw or qcow2 image, inside the machine's folder or anywhere.",
                      FieldType::file, Apply::next_start, "", "", 1, k_longest_path, {}},
                     &DiskSpec::file, Printing::always},
     Field<DiskSpec>{{"disks[].bus", "Disk bus", "virtio is the fastest; nvme is fast and every newer system knows it; ahci (SATA) works in every system.",
@@ -112,6 +113,12 @@ const std::array k_disk_fields{
     Field<DiskSpec>{{"disks[].serial", "Serial number", "What the guest sees as the disk's serial number.",
                      FieldType::text, Apply::next_start, "", "", 0, 20, {}},
                     &DiskSpec::serial},
+    Field<DiskSpec>{{"disks[].format", "Image format", "auto goes by the file's name: qcow2 where it ends in .qcow2, else raw.",
+                     FieldType::choice, Apply::next_start, "auto", "", 0, 0, k_disk_formats},
+                    choice<&DiskSpec::format, DiskSpec, DiskFormat>()},
+    Field<DiskSpec>{{"disks[].backing", "Base images", "Files outside of the machine's folder that a qcow2 image may be based on.",
+                     FieldType::text_list, Apply::next_start, "", "", 0, 64, {}},
+                    &DiskSpec::backing},
 };
 
 const std::array k_cd_fields{

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <array>
 #include <fstream>
 #include <set>
 #include <system_error>
@@ -182,6 +183,32 @@ std::string file_problem(const std::filesystem::path& file, Access access, const
 
 }  // namespace
 
+// A disk's format is said in the spec and not found in the file, which is the guest's to write; yet a file that is
+// plainly of the other format was hardly meant so.
+static void check_formats(const VmSpec& spec, const std::filesystem::path& bundle_folder, std::vector<SpecProblem>& problems) {
+    for (const DiskSpec& disk : spec.disks) {
+        const auto host_path = resolve_in_folder(bundle_folder, disk.file);
+        std::error_code error;
+        if (!host_path || !std::filesystem::is_regular_file(*host_path, error)) {
+            continue;
+        }
+        std::array<char, 4> magic{};
+        std::ifstream(*host_path, std::ios::binary).read(magic.data(), magic.size());
+        const bool looks_qcow2 = std::string_view(magic.data(), magic.size()) == "QFI\xfb";
+        const bool is_qcow2 = disk.effective_format() == DiskFormat::qcow2;
+        if (is_qcow2 && !looks_qcow2) {
+            problems.push_back({fmt::format("disks.{}.format", disk.id),
+                                fmt::format("'{}' is not a qcow2 image; set its format to raw if that is what it is.", disk.file),
+                                Severity::error});
+        } else if (looks_qcow2 && !is_qcow2) {
+            problems.push_back({fmt::format("disks.{}.format", disk.id),
+                                fmt::format("'{}' looks like a qcow2 image but is used as raw; set its format to qcow2 if "
+                                            "that is what it is.", disk.file),
+                                Severity::warning});
+        }
+    }
+}
+
 HostFacts read_host_facts() {
     HostFacts facts;
     std::ifstream memory("/proc/meminfo");
@@ -216,6 +243,7 @@ std::vector<SpecProblem> validate_files(const VmSpec& spec, const std::filesyste
     for (const DiskSpec& disk : spec.disks) {
         check(fmt::format("disks.{}.file", disk.id), disk.file, disk.read_only ? Access::read : Access::write, "disk image");
     }
+    check_formats(spec, bundle_folder, problems);
     for (const CdSpec& cd : spec.cds) {
         check(fmt::format("cds.{}.file", cd.id), cd.file, Access::read, "ISO file");
     }

@@ -10,6 +10,13 @@
 
 namespace skep {
 
+DiskFormat DiskSpec::effective_format() const {
+    if (format != DiskFormat::automatic) {
+        return format;
+    }
+    return file.ends_with(".qcow2") ? DiskFormat::qcow2 : DiskFormat::raw;
+}
+
 const DiskSpec* VmSpec::find_disk(const std::string& disk_id) const {
     const auto found = std::find_if(disks.begin(), disks.end(), [&](const DiskSpec& disk) { return disk.id == disk_id; });
     return found == disks.end() ? nullptr : &*found;

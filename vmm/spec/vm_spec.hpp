@@ -16,6 +16,7 @@ inline constexpr uint32_t k_spec_format = 1;
 enum class CpuBackend { automatic, kvm, interp, jit };   // "auto", "kvm", "interp", "jit"
 enum class Firmware { bios, uefi, linux_kernel, multiboot };  // "bios", "uefi", "linux", "multiboot"
 enum class DiskBus { ahci, virtio, nvme };
+enum class DiskFormat { automatic, raw, qcow2 };          // "auto", "raw", "qcow2"
 enum class DisplayKind { none, vga, virtio };
 enum class SoundKind { automatic, none, silent, sdl };     // "auto", "none", "silent", "sdl"
 enum class OnReboot { restart, exit };
@@ -32,6 +33,10 @@ struct DiskSpec {
     bool read_only = false;
     std::string serial;                // what the guest sees, up to 20 printable characters; empty: made from the id
     UnknownKeys unknown;
+    DiskFormat format = DiskFormat::automatic;
+    std::vector<std::string> backing = {};  // images outside of the bundle that a qcow2 image may be based on
+    // What `format` comes to: never automatic. By the file's name, since its content is the guest's to write.
+    [[nodiscard]] DiskFormat effective_format() const;
     bool operator==(const DiskSpec&) const = default;
 };
 
