@@ -22,6 +22,7 @@ class Command;
 [[nodiscard]] std::unique_ptr<Command> make_set_command();
 [[nodiscard]] std::unique_ptr<Command> make_eject_command();
 [[nodiscard]] std::unique_ptr<Command> make_insert_command();
+[[nodiscard]] std::unique_ptr<Command> make_usb_command();
 [[nodiscard]] std::unique_ptr<Command> make_delete_command();
 [[nodiscard]] std::unique_ptr<Command> make_log_command();
 [[nodiscard]] std::unique_ptr<Command> make_doctor_command();

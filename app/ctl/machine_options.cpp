@@ -43,7 +43,7 @@ void MachineOptions::declare(CLI::App& app) {
     app.add_option("--disk", m_disks, "New disk of a size, such as 20G, or an existing image (may be repeated)")
         ->type_name("SIZE|FILE")
         ->allow_extra_args(false);
-    app.add_option("--disk-bus", m_bus, "virtio (default), nvme or ahci, for all disks given")->type_name("BUS");
+    app.add_option("--disk-bus", m_bus, "virtio (default), nvme, ahci or usb, for all disks given")->type_name("BUS");
     app.add_option("--memory", m_memory, "Memory, such as 2G (a bare number is MiB)")->type_name("SIZE");
     app.add_option("--cpus", m_cpus, "Number of processors")->type_name("N");
     app.add_option("--cpu", m_backend, "auto, kvm, jit or interp")->type_name("BACKEND");
@@ -70,7 +70,7 @@ bool MachineOptions::is_size(const std::string& text) {
 }
 
 DiskBus MachineOptions::disk_bus() const {
-    for (const DiskBus bus : {DiskBus::ahci, DiskBus::nvme}) {
+    for (const DiskBus bus : {DiskBus::ahci, DiskBus::nvme, DiskBus::usb}) {
         if (m_bus == to_text(bus)) {
             return bus;
         }
@@ -90,7 +90,7 @@ Result<std::vector<uint64_t>> MachineOptions::new_disk_sizes() const {
 
 Status MachineOptions::add_drives(VmSpec& spec) const {
     if (!m_bus.empty() && m_bus != to_text(disk_bus())) {
-        return fail(ErrorKind::invalid_input, "Disk bus must be ahci, virtio or nvme, not '{}'.", m_bus);
+        return fail(ErrorKind::invalid_input, "Disk bus must be ahci, virtio, nvme or usb, not '{}'.", m_bus);
     }
     for (const std::string& iso : m_isos) {
         spec.cds.push_back({spec.free_id("cd"), absolute(iso), {}});

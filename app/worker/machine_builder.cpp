@@ -19,6 +19,8 @@
 #include "devices/pci/pci_bus.hpp"
 #include "devices/pci/q35_host_bridge.hpp"
 #include "devices/storage/ahci_controller.hpp"
+#include "devices/usb/usb_hid.hpp"
+#include "devices/usb/xhci_controller.hpp"
 #include "devices/video/vga_adapter.hpp"
 #include "devices/virtio/virtio_blk.hpp"
 #include "devices/virtio/virtio_input.hpp"
@@ -80,6 +82,8 @@ class Builder {
     void add_bridges();
     Status add_display();
     void add_sound();
+    Status add_usb();
+    Status add_usb_disk(const DiskSpec& disk);
     void add_input();
     Status add_disks();
     Status add_ahci();
@@ -386,7 +390,7 @@ Status Builder::add_disks() {
         return added;
     }
     for (const DiskSpec& disk : m_spec.disks) {
-        if (disk.bus != DiskBus::ahci) {
+        if (disk.bus == DiskBus::virtio || disk.bus == DiskBus::nvme) {
             if (Status added = add_pci_disk(disk); !added) {
                 return added;
             }
@@ -396,6 +400,54 @@ Status Builder::add_disks() {
         m_built.machine->add_device(std::make_unique<VirtioPci>(*m_context, "virtio-rng", PciAddress{k_rng_slot, 0},
                                                                 make_virtio_rng(m_built.machine->memory())));
     }
+    return {};
+}
+
+// The tablet is for guests that know nothing of virtio, so the hub learns of it first and prefers the other one.
+Status Builder::add_usb() {
+    if (m_spec.effective_usb() == UsbKind::none) {
+        return {};
+    }
+    auto controller = std::make_unique<XhciController>(*m_context);
+    XhciController& usb = *controller;
+    m_built.usb = std::make_unique<UsbSticks>(usb, m_inputs.on_no_space);
+    Clock& clock = m_built.machine->clock();
+    m_built.machine->add_device(std::move(controller));
+    std::vector<std::unique_ptr<UsbDevice>> devices;
+    if (m_built.screen) {
+        devices.push_back(make_usb_tablet(*m_built.input, clock));
+    }
+    if (m_spec.usb_keyboard) {
+        devices.push_back(make_usb_keyboard(*m_built.input, clock));
+    }
+    for (auto& device : devices) {
+        if (auto plugged = usb.plug(std::move(device)); !plugged) {
+            return tl::unexpected(plugged.error());
+        }
+    }
+    for (const DiskSpec& disk : m_spec.disks) {
+        if (disk.bus == DiskBus::usb) {
+            if (Status added = add_usb_disk(disk); !added) {
+                return added;
+            }
+        }
+    }
+    return {};
+}
+
+Status Builder::add_usb_disk(const DiskSpec& disk) {
+    auto path = host_path(disk.file);
+    if (!path) {
+        return tl::unexpected(path.error());
+    }
+    auto stick = m_built.usb->plug({.id = disk.id, .path = *path, .serial = disk.serial, .read_only = disk.read_only});
+    if (!stick) {
+        return tl::unexpected(stick.error());
+    }
+    m_boot_devices[disk.id] = {.kind = BootDevice::Kind::usb_storage,
+                               .slot = XhciController::k_pci_address.slot,
+                               .function = XhciController::k_pci_address.function,
+                               .port = stick->port - xhci::k_usb2_ports};
     return {};
 }
 
@@ -516,6 +568,9 @@ Result<BuiltMachine> Builder::build() {
     }
     if (status) {
         status = add_disks();
+    }
+    if (status) {
+        status = add_usb();
     }
     if (status) {
         add_input();

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "app/worker/usb_sticks.hpp"
 #include "devices/block/block_backend.hpp"
 #include "devices/board/board.hpp"
 #include "display/input/input_hub.hpp"
@@ -42,6 +43,7 @@ struct BuiltMachine {
     std::unique_ptr<Machine> machine;
     Q35Board* board = nullptr;       // owned by the machine
     AhciController* ahci = nullptr;  // owned by the machine; null without disks or CDs on AHCI
+    std::unique_ptr<UsbSticks> usb;  // null without a USB controller
 };
 
 struct BuildInputs {

@@ -31,9 +31,7 @@ Worker::~Worker() {
     m_screen.reset();  // its viewers look at the machine
     // The machine before the rest: its threads use everything else.
     if (m_built.machine) {
-        for (const BuiltDisk& disk : m_built.disks) {
-            disk.backend->cancel_held();
-        }
+        cancel_held_writes();
         m_built.machine.reset();
     }
 }
@@ -236,14 +234,32 @@ void Worker::set_state(MachineState state, std::string reason) {
     }
 }
 
-void Worker::flush_disks() {
+// Of disks and USB sticks.
+std::vector<std::shared_ptr<BlockBackend>> Worker::writable_backends() const {
+    std::vector<std::shared_ptr<BlockBackend>> backends;
     for (const BuiltDisk& disk : m_built.disks) {
-        if (disk.backend->info().read_only) {
-            continue;
+        backends.push_back(disk.backend);
+    }
+    if (m_built.usb) {
+        for (const UsbStick& stick : m_built.usb->list()) {
+            backends.push_back(stick.backend);
         }
-        disk.backend->cancel_held();
-        disk.backend->submit({.op = BlockOp::flush, .buffers = {}, .done = [](BlockStatus) {}});
-        disk.backend->drain();
+    }
+    std::erase_if(backends, [](const auto& backend) { return backend->info().read_only; });
+    return backends;
+}
+
+void Worker::cancel_held_writes() {
+    for (const auto& backend : writable_backends()) {
+        backend->cancel_held();
+    }
+}
+
+void Worker::flush_disks() {
+    for (const auto& backend : writable_backends()) {
+        backend->cancel_held();
+        backend->submit({.op = BlockOp::flush, .buffers = {}, .done = [](BlockStatus) {}});
+        backend->drain();
     }
 }
 
@@ -253,9 +269,7 @@ void Worker::finish(int exit_code, std::string message) {
     }
     log_info("end: {} (exit code {})", message, exit_code);
     m_outcome = WorkerOutcome{exit_code, message};
-    for (const BuiltDisk& disk : m_built.disks) {
-        disk.backend->cancel_held();
-    }
+    cancel_held_writes();
     m_built.machine->pause();
     flush_disks();
     set_state(MachineState::stopped, std::move(message));
@@ -309,8 +323,8 @@ Status Worker::retry() {
     }
     m_built.machine->resume();
     set_state(MachineState::running, {});
-    for (const BuiltDisk& disk : m_built.disks) {
-        disk.backend->retry();
+    for (const auto& backend : writable_backends()) {
+        backend->retry();
     }
     return {};
 }
@@ -329,9 +343,7 @@ Status Worker::power_off() {
 }
 
 Status Worker::reset() {
-    for (const BuiltDisk& disk : m_built.disks) {
-        disk.backend->cancel_held();
-    }
+    cancel_held_writes();
     if (Status done = m_built.machine->reset(); !done) {
         finish(code_of(ExitCode::error), done.error().message);
         return done;
@@ -378,6 +390,41 @@ Status Worker::change_medium(const std::string& drive, const std::string& file) 
 Status Worker::eject(const std::string& drive) { return change_medium(drive, {}); }
 Status Worker::insert(const std::string& drive, const std::string& file) { return change_medium(drive, file); }
 
+Result<std::string> Worker::attach_stick(const std::string& file, StickAccess access, const std::string& id) {
+    if (!m_built.usb) {
+        return fail(ErrorKind::unsupported, "This machine has no USB controller; set its usb.controller to xhci.");
+    }
+    return m_built.usb->plug({.id = id, .path = file, .serial = {}, .read_only = access == StickAccess::read_only})
+        .map([this](const UsbStick& stick) {
+            if (m_server) {
+                m_server->usb_changed(stick.id, stick.path);
+            }
+            return stick.id;
+        });
+}
+
+Result<std::string> Worker::detach_stick(const std::string& id) {
+    if (!m_built.usb) {
+        return fail(ErrorKind::not_found, "This machine has no USB controller, so nothing is plugged in.");
+    }
+    return m_built.usb->unplug(id).map([this](const UsbStick& stick) {
+        if (m_server) {
+            m_server->usb_changed(stick.id, {});
+        }
+        return stick.id;
+    });
+}
+
+std::vector<StickInfo> Worker::sticks() {
+    std::vector<StickInfo> sticks;
+    if (m_built.usb) {
+        for (const UsbStick& stick : m_built.usb->list()) {
+            sticks.push_back({stick.id, stick.path, stick.read_only ? StickAccess::read_only : StickAccess::read_write});
+        }
+    }
+    return sticks;
+}
+
 std::string Worker::info_json() {
     nlohmann::json info;
     info["name"] = m_inputs.spec.name;
@@ -400,6 +447,10 @@ std::string Worker::info_json() {
     info["cds"] = nlohmann::json::array();
     for (const BuiltCd& cd : m_built.cds) {
         info["cds"].push_back({{"id", cd.id}, {"file", cd.path}});
+    }
+    info["usb"] = nlohmann::json::array();
+    for (const StickInfo& stick : sticks()) {
+        info["usb"].push_back({{"id", stick.id}, {"file", stick.file}, {"read_only", stick.access == StickAccess::read_only}});
     }
     if (!m_screen->socket().empty()) {
         info["vnc_socket"] = m_screen->socket().string();

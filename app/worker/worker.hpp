@@ -61,6 +61,9 @@ class Worker final : public MachineControl {
     Status reset() override;
     Status eject(const std::string& drive) override;
     Status insert(const std::string& drive, const std::string& file) override;
+    Result<std::string> attach_stick(const std::string& file, StickAccess access, const std::string& id) override;
+    Result<std::string> detach_stick(const std::string& id) override;
+    std::vector<StickInfo> sticks() override;
     Status retry() override;
     ScreenControl* screen() override { return m_screen.get(); }
     std::string info_json() override;
@@ -77,6 +80,8 @@ class Worker final : public MachineControl {
     void guest_reset();
     void set_state(MachineState state, std::string reason);
     void finish(int exit_code, std::string message);
+    [[nodiscard]] std::vector<std::shared_ptr<BlockBackend>> writable_backends() const;
+    void cancel_held_writes();
     void flush_disks();
     Status change_medium(const std::string& drive, const std::string& file);
     [[nodiscard]] Result<BuiltCd*> find_drive(const std::string& drive);

@@ -59,7 +59,7 @@ class UsbKeyboard final : public HidFunction, public KeyboardSink {
   public:
     UsbKeyboard(InputHub& hub, Clock& clock)
         : HidFunction({.product = k_product,
-                       .name = "Skep USB keyboard",
+                       .name = "USB keyboard",
                        .subclass = k_boot_interface,
                        .protocol = k_protocol_keyboard,
                        .report_descriptor = k_report_descriptor,

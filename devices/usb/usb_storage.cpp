@@ -35,7 +35,7 @@ enum Outcome : uint8_t { k_passed = 0, k_failed = 1, k_phase_error = 2 };
 UsbDescription describe(const std::string& serial) {
     return {.speed = UsbSpeed::super,
             .product = k_product,
-            .name = "Skep USB stick",
+            .name = "USB stick",
             .serial = serial,
             .interface_class = k_class_storage,
             .interface_subclass = k_subclass_scsi,

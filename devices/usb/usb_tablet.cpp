@@ -60,7 +60,7 @@ class UsbTablet final : public HidFunction, public PointerSink {
   public:
     UsbTablet(InputHub& hub, Clock& clock)
         : HidFunction({.product = k_product,
-                       .name = "Skep USB tablet",
+                       .name = "USB tablet",
                        .subclass = 0,
                        .protocol = 0,
                        .report_descriptor = k_report_descriptor,

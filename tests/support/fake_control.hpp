@@ -77,6 +77,20 @@ class FakeMachineControl : public MachineControl {
     Status insert(const std::string& drive, const std::string& file) override {
         return remember("insert " + drive + " " + file, m_state);
     }
+    Result<std::string> attach_stick(const std::string& file, StickAccess access, const std::string& id) override {
+        m_asked.push_back("attach " + file + (access == StickAccess::read_only ? " read-only " : " ") + id);
+        m_sticks.push_back({id.empty() ? "usb0" : id, file, access});
+        return m_sticks.back().id;
+    }
+    Result<std::string> detach_stick(const std::string& id) override {
+        if (m_sticks.empty()) {
+            return fail(ErrorKind::not_found, "There is no USB stick '{}'.", id);
+        }
+        const std::string found = m_sticks.back().id;
+        m_sticks.pop_back();
+        return found;
+    }
+    std::vector<StickInfo> sticks() override { return m_sticks; }
     Status retry() override { return remember("retry", MachineState::running); }
     ScreenControl* screen() override { return m_has_screen ? &m_screen : nullptr; }
     std::string info_json() override { return m_info; }
@@ -84,6 +98,7 @@ class FakeMachineControl : public MachineControl {
     MachineState m_state = MachineState::running;
     std::string m_info = R"({"disks": [{"id": "disk0", "written": 42}]})";
     std::vector<std::string> m_asked;
+    std::vector<StickInfo> m_sticks;
     bool m_has_screen = true;
     FakeScreenControl m_screen;
 

@@ -85,9 +85,9 @@ void VmPage::build_toolbar() {
     m_cd_menu = new QMenu(this);
     m_cd = new QToolButton(this);
     m_cd->setObjectName(QStringLiteral("cdButton"));
-    m_cd->setText(tr("CD"));
-    m_cd->setAccessibleName(tr("CD drive"));
-    m_cd->setToolTip(tr("Insert or eject a CD image"));
+    m_cd->setText(tr("Devices"));
+    m_cd->setAccessibleName(tr("CD drives and USB sticks"));
+    m_cd->setToolTip(tr("Insert or eject a CD image or a USB stick"));
     m_cd->setIcon(style()->standardIcon(QStyle::SP_DriveCDIcon));
     m_cd->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
     m_cd->setPopupMode(QToolButton::InstantPopup);
@@ -251,6 +251,26 @@ void VmPage::fill_cd_menu() {
             auto* insert = m_cd_menu->addAction(tr("Insert a CD…"));
             connect(insert, &QAction::triggered, this, [this] { insert_cd(QStringLiteral("cd0")); });
         }
+    }
+    add_stick_actions();
+}
+
+void VmPage::add_stick_actions() {
+    const bool active = is_active(m_session->state());
+    m_cd_menu->addSeparator();
+    auto* attach = m_cd_menu->addAction(tr("USB stick from an image file…"));
+    attach->setObjectName(QStringLiteral("actionAttachStick"));
+    attach->setEnabled(active && m_session->running_spec() && m_session->running_spec()->effective_usb() != UsbKind::none);
+    connect(attach, &QAction::triggered, this, [this] {
+        const QString file = pick_file(window(), tr("Choose the image of a USB stick"), tr("Disk images (*.img *.raw *.iso);;All files (*)"));
+        if (!file.isEmpty()) {
+            m_session->attach_stick(file);
+        }
+    });
+    for (const auto& [id, file] : m_session->sticks()) {
+        auto* eject = m_cd_menu->addAction(tr("Eject %1 (the guest should unmount it first)").arg(file.section(u'/', -1)));
+        eject->setObjectName(QStringLiteral("actionDetachStick_") + id);
+        connect(eject, &QAction::triggered, this, [this, stick = id] { m_session->detach_stick(stick); });
     }
 }
 

@@ -51,6 +51,7 @@ class VmPage : public QWidget {
     void fill_cd_menu();
     void fill_console_menu();
     QString pick_cd();
+    void add_stick_actions();
     void insert_cd(const QString& drive);
     void insert_and_reset();
     void update_page();

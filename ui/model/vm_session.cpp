@@ -2,6 +2,8 @@
 // VmSession: the link to a worker on Qt's event loop.
 #include "ui/model/vm_session.hpp"
 
+#include <QJsonDocument>
+#include <QJsonObject>
 #include <QFileInfo>
 
 #include "ui/model/background.hpp"
@@ -119,6 +121,7 @@ void VmSession::set_state(VmState state, const QString& reason) {
     } else {
         m_running_spec.reset();
         m_cd_files.clear();
+        m_sticks.clear();
         m_thumbnail = {};
         m_changed_while_running = false;
         m_status = {};
@@ -236,6 +239,7 @@ void VmSession::adopt(ControlClient client) {
     connect(m_notifier.get(), &QSocketNotifier::activated, this, &VmSession::read_link);
     set_state(VmState::running, {});
     send(MessageType::status, {}, {});
+    send(MessageType::usb_list, {}, {});
     emit link_up();
     read_link();  // whatever came with the greeting
 }
@@ -280,6 +284,14 @@ void VmSession::handle_event(const Message& event) {
         case MessageType::guest_reset:
             emit guest_reset();
             break;
+        case MessageType::usb_changed:
+            if (event.text("file").empty()) {
+                m_sticks.erase(to_qstring(event.text("stick")));
+            } else {
+                m_sticks[to_qstring(event.text("stick"))] = to_qstring(event.text("file"));
+            }
+            emit changed();
+            break;
         case MessageType::cd_changed:
             m_cd_files[to_qstring(event.text("drive"))] = to_qstring(event.text("file"));
             emit changed();
@@ -314,9 +326,21 @@ void VmSession::handle_reply(const Reply& reply) {
         if (console.socket.valid() && m_console_receiver) {
             m_console_receiver(pending.port, std::move(console));
         }
+    } else if (pending.type == MessageType::usb_list) {
+        read_sticks(*reply.result);
     } else if (pending.type == MessageType::screen_text) {
         emit screen_text(to_qstring(Message{pending.type, reply.id, *reply.result}.text("text")));
     }
+}
+
+void VmSession::read_sticks(const MessageValues& values) {
+    m_sticks.clear();
+    const auto& text = std::get<JsonText>(values.at("sticks")).text;
+    const QJsonObject sticks = QJsonDocument::fromJson(QByteArray::fromStdString(text)).object();
+    for (auto stick = sticks.begin(); stick != sticks.end(); ++stick) {
+        m_sticks[stick.key()] = stick.value().toObject().value(QStringLiteral("file")).toString();
+    }
+    emit changed();
 }
 
 void VmSession::send(MessageType type, MessageValues values, const QString& title, unsigned port) {
@@ -379,6 +403,14 @@ void VmSession::insert(const QString& drive, const QString& file) {
                     }
                     return {};
                 });
+}
+
+void VmSession::attach_stick(const QString& file) {
+    send(MessageType::usb_attach, {{"file", file.toStdString()}}, tr("The USB stick was not plugged in"));
+}
+
+void VmSession::detach_stick(const QString& id) {
+    send(MessageType::usb_detach, {{"stick", id.toStdString()}}, tr("The USB stick was not ejected"));
 }
 
 void VmSession::open_console(unsigned port) {

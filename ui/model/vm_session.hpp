@@ -64,6 +64,8 @@ class VmSession : public QObject {
     void set_thumbnail(const QImage& thumbnail);
     // Medium of the drive now: the running machine's, else the spec's.
     [[nodiscard]] QString cd_file(const QString& drive) const;
+    // USB sticks that are plugged into the running machine: file by id.
+    [[nodiscard]] const std::map<QString, QString>& sticks() const { return m_sticks; }
     [[nodiscard]] bool changed_while_running() const { return m_changed_while_running; }
 
     void start();
@@ -75,6 +77,8 @@ class VmSession : public QObject {
     void retry();
     void eject(const QString& drive);
     void insert(const QString& drive, const QString& file);
+    void attach_stick(const QString& file);
+    void detach_stick(const QString& id);
     // The socket goes to the receiver; ask again after every link_up().
     using ConsoleReceiver = std::function<void(unsigned port, ConsoleLink console)>;
     void set_console_receiver(ConsoleReceiver receiver) { m_console_receiver = std::move(receiver); }
@@ -114,6 +118,7 @@ class VmSession : public QObject {
     void read_link();
     void handle_event(const Message& event);
     void handle_reply(const Reply& reply);
+    void read_sticks(const MessageValues& values);
     void send(MessageType type, MessageValues values, const QString& title, unsigned port = 0);
     void set_state(VmState state, const QString& reason);
     void set_machine_state(const std::string& state, const QString& reason);
@@ -134,6 +139,7 @@ class VmSession : public QObject {
     std::unique_ptr<QSocketNotifier> m_notifier;
     std::map<int64_t, Pending> m_pending;
     std::map<QString, QString> m_cd_files;
+    std::map<QString, QString> m_sticks;
     ConsoleReceiver m_console_receiver;
     ScreenReceiver m_screen_receiver;
     QElapsedTimer m_link_lost;

@@ -87,7 +87,7 @@ void SettingsDialog::build_pages(MachineActivity activity) {
         m_editor.set_disabled_reason(QStringLiteral("name"), tr("Turn the machine off to rename it."));
     }
     add_rows(add_page(QStringLiteral("pageSystem"), tr("System")),
-             {"memory", "cpus", "cpu.backend", "rng", "on_reboot"});
+             {"memory", "cpus", "cpu.backend", "usb.controller", "usb.keyboard", "rng", "on_reboot"});
     add_rows(add_page(QStringLiteral("pageDisplay"), tr("Screen & sound")), {"display", "vnc_port", "sound", "serial.ports"});
     QFormLayout* boot = add_page(QStringLiteral("pageBoot"), tr("Boot"));
     add_rows(boot, {"firmware", "secure_boot"});

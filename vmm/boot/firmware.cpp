@@ -129,6 +129,8 @@ std::string boot_path(const BootDevice& device) {
             return path("pci8086,2922", fmt::format("drive@{:x}/disk@0", device.port));
         case BootDevice::Kind::virtio_block:
             return path("scsi", "disk@0,0");
+        case BootDevice::Kind::usb_storage:
+            return path("usb", fmt::format("storage@{:x}/channel@0/disk@0,0", device.port));
         case BootDevice::Kind::nvme:
             return path("pci8086,5845", "namespace@1,0");
         case BootDevice::Kind::network:

@@ -35,11 +35,11 @@ struct FirmwareImage {
 
 // A device to boot from, by its place on PCI bus 0.
 struct BootDevice {
-    enum class Kind { ahci, virtio_block, nvme, network };
+    enum class Kind { ahci, virtio_block, usb_storage, nvme, network };
     Kind kind = Kind::ahci;
     unsigned slot = 0;
     unsigned function = 0;
-    unsigned port = 0;  // ahci only
+    unsigned port = 0;  // of ahci; of usb_storage, from 1, among the ports of its protocol (USB 2 or USB 3)
 };
 
 // "/pci@i0cf8/pci8086,2922@1f,2/drive@0/disk@0" and the like: Open Firmware paths as SeaBIOS and OVMF match them.

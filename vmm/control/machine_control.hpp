@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "vmm/base/result.hpp"
 
@@ -27,6 +28,14 @@ struct MachineStatus {
     std::string cpu_reason;      // why that one
 };
 
+enum class StickAccess { read_write, read_only };
+
+struct StickInfo {  // a USB stick that is plugged in
+    std::string id;
+    std::string file;
+    StickAccess access = StickAccess::read_write;
+};
+
 // Called on the control loop's thread. Calls may block for as long as stopping the processors takes (milliseconds).
 class MachineControl {
   public:
@@ -39,6 +48,11 @@ class MachineControl {
     virtual Status reset() = 0;
     virtual Status eject(const std::string& drive) = 0;                            // empty: the first CD drive
     virtual Status insert(const std::string& drive, const std::string& file) = 0;  // absolute path
+    // USB sticks, while the machine runs. file: absolute path; id: empty for the first free one (the only one). Both
+    // return the id.
+    virtual Result<std::string> attach_stick(const std::string& file, StickAccess access, const std::string& id) = 0;
+    virtual Result<std::string> detach_stick(const std::string& id) = 0;
+    virtual std::vector<StickInfo> sticks() = 0;
     virtual Status retry() = 0;                                                    // after no_space
     virtual ScreenControl* screen() { return nullptr; }                            // null: neither screen nor keys
     virtual std::string info_json() = 0;  // an object: devices, disks, counters; free-form, for people and --json

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <deque>
 
+#include "vmm/control/json_text.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/control/screen_requests.hpp"
 #include "vmm/control/socket.hpp"
@@ -150,6 +151,9 @@ Result<MessageValues> ControlServer::dispatch(Link& link, const Message& request
     const auto done = [](const Status& status) -> Result<MessageValues> {
         return status ? Result<MessageValues>(MessageValues{}) : tl::unexpected<Error>(status.error());
     };
+    const auto stick = [](Result<std::string> id) {
+        return std::move(id).map([](std::string text) { return MessageValues{{"stick", std::move(text)}}; });
+    };
     switch (request.type) {
         case MessageType::hello:
             link.version = request.integer("version");
@@ -171,6 +175,12 @@ Result<MessageValues> ControlServer::dispatch(Link& link, const Message& request
         case MessageType::reset: return done(m_machine.reset());
         case MessageType::eject: return done(m_machine.eject(request.text("drive")));
         case MessageType::insert: return done(m_machine.insert(request.text("drive"), request.text("file")));
+        case MessageType::usb_attach:
+            return stick(m_machine.attach_stick(request.text("file"),
+                                                request.boolean("read_only", false) ? StickAccess::read_only : StickAccess::read_write,
+                                                request.text("stick")));
+        case MessageType::usb_detach: return stick(m_machine.detach_stick(request.text("stick")));
+        case MessageType::usb_list: return list_sticks();
         case MessageType::retry: return done(m_machine.retry());
         case MessageType::console_open: return open_console(request, fd_to_send);
         case MessageType::screen_open:
@@ -186,9 +196,18 @@ Result<MessageValues> ControlServer::dispatch(Link& link, const Message& request
         case MessageType::exited:
         case MessageType::no_space:
         case MessageType::guest_reset:
+        case MessageType::usb_changed:
         case MessageType::cd_changed: break;  // events: decode_request() lets none of them through
     }
     return fail(ErrorKind::protocol, "This is not a request.");
+}
+
+Result<MessageValues> ControlServer::list_sticks() {
+    OrderedJson sticks = OrderedJson::object();
+    for (const StickInfo& each : m_machine.sticks()) {
+        sticks[each.id] = {{"file", each.file}, {"read_only", each.access == StickAccess::read_only}};
+    }
+    return MessageValues{{"sticks", JsonText{print_json(sticks)}}};
 }
 
 Result<MessageValues> ControlServer::open_console(const Message& request, Fd& fd_to_send) {
@@ -263,6 +282,10 @@ void ControlServer::state_changed(MachineState state, std::string reason) {
 }
 
 void ControlServer::guest_reset() { post_event(MessageType::guest_reset, {}); }
+
+void ControlServer::usb_changed(std::string stick, std::string file) {
+    post_event(MessageType::usb_changed, {{"stick", std::move(stick)}, {"file", std::move(file)}});
+}
 
 void ControlServer::cd_changed(std::string drive, std::string file) {
     post_event(MessageType::cd_changed, {{"drive", std::move(drive)}, {"file", std::move(file)}});

@@ -41,6 +41,7 @@ class ControlServer {
     void state_changed(MachineState state, std::string reason);
     void guest_reset();
     void cd_changed(std::string drive, std::string file);
+    void usb_changed(std::string stick, std::string file);
     void no_space(std::string disk, std::string message);
     // Loop thread: sends `exited`, pushes out what is unsent for up to half a second, closes and unlinks the socket.
     void shut_down(int code, const std::string& reason);
@@ -52,6 +53,7 @@ class ControlServer {
     void read_from(Link& link);
     void handle(Link& link, const Message& request);
     [[nodiscard]] Result<MessageValues> dispatch(Link& link, const Message& request, Fd& fd_to_send);
+    Result<MessageValues> list_sticks();
     [[nodiscard]] Result<MessageValues> open_console(const Message& request, Fd& fd_to_send);
     void send(Link& link, std::string line, Fd fd);
     void flush(Link& link);

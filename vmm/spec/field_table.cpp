@@ -10,9 +10,10 @@ namespace {
 constexpr std::array<std::string_view, 4> k_cpu_backends{"auto", "kvm", "interp", "jit"};
 constexpr std::array<std::string_view, 4> k_firmwares{"bios", "uefi", "linux", "multiboot"};
 constexpr std::array<std::string_view, 3> k_disk_formats{"auto", "raw", "qcow2"};
-constexpr std::array<std::string_view, 3> k_disk_buses{"ahci", "virtio", "nvme"};
+constexpr std::array<std::string_view, 4> k_disk_buses{"ahci", "virtio", "nvme", "usb"};
 constexpr std::array<std::string_view, 3> k_displays{"none", "vga", "virtio"};
 constexpr std::array<std::string_view, 4> k_sounds{"auto", "none", "silent", "sdl"};
+constexpr std::array<std::string_view, 3> k_usbs{"auto", "none", "xhci"};
 constexpr std::array<std::string_view, 2> k_on_reboot{"restart", "exit"};
 
 constexpr uint64_t k_longest_path = 4096;  // PATH_MAX
@@ -83,6 +84,13 @@ const std::array k_machine_fields{
     Field<VmSpec>{{"sound", "Sound", "sdl plays and records on this host; silent is a sound card that nobody hears; auto is sdl "
                    "where there is a screen, else none.", FieldType::choice, Apply::next_start, "auto", "", 0, 0, k_sounds},
                   choice<&VmSpec::sound, VmSpec, SoundKind>()},
+    Field<VmSpec>{{"usb.controller", "USB", "xhci is a USB 3 controller with a tablet, so that the pointer is exact in systems that "
+                   "know nothing of virtio; auto is xhci where there is a screen or a USB disk, else none.",
+                   FieldType::choice, Apply::next_start, "auto", "", 0, 0, k_usbs},
+                  choice<&VmSpec::usb, VmSpec, UsbKind>()},
+    Field<VmSpec>{{"usb.keyboard", "USB keyboard", "Every machine has a PS/2 keyboard; this is for systems that only look for "
+                   "a USB one.", FieldType::boolean, Apply::next_start, "false", "", 0, 0, {}},
+                  &VmSpec::usb_keyboard},
     Field<VmSpec>{{"rng", "Entropy device", "Gives the guest random numbers of the host.", FieldType::boolean,
                    Apply::next_start, "true", "", 0, 0, {}},
                   &VmSpec::rng},
@@ -104,7 +112,8 @@ const std::array k_disk_fields{
     Field<DiskSpec>{{"disks[].file", "Disk image", "A raw or qcow2 image, inside the machine's folder or anywhere.",
                      FieldType::file, Apply::next_start, "", "", 1, k_longest_path, {}},
                     &DiskSpec::file, Printing::always},
-    Field<DiskSpec>{{"disks[].bus", "Disk bus", "virtio is the fastest; nvme is fast and every newer system knows it; ahci (SATA) works in every system.",
+    Field<DiskSpec>{{"disks[].bus", "Disk bus", "virtio is the fastest; nvme is fast and every newer system knows it; ahci (SATA) works in every "
+                     "system; usb is a USB stick.",
                      FieldType::choice, Apply::next_start, "virtio", "", 0, 0, k_disk_buses},
                     choice<&DiskSpec::bus, DiskSpec, DiskBus>(), Printing::always},
     Field<DiskSpec>{{"disks[].read_only", "Read only", "The guest cannot change the disk.", FieldType::boolean,
@@ -151,6 +160,7 @@ std::string_view to_text(Firmware value) { return k_firmwares.at(static_cast<siz
 std::string_view to_text(DiskBus value) { return k_disk_buses.at(static_cast<size_t>(value)); }
 std::string_view to_text(DisplayKind value) { return k_displays.at(static_cast<size_t>(value)); }
 std::string_view to_text(SoundKind value) { return k_sounds.at(static_cast<size_t>(value)); }
+std::string_view to_text(UsbKind value) { return k_usbs.at(static_cast<size_t>(value)); }
 std::string_view to_text(OnReboot value) { return k_on_reboot.at(static_cast<size_t>(value)); }
 
 }  // namespace skep

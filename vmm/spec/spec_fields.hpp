@@ -55,6 +55,7 @@ struct FieldDescriptor {
 [[nodiscard]] std::string_view to_text(DiskBus value);
 [[nodiscard]] std::string_view to_text(DisplayKind value);
 [[nodiscard]] std::string_view to_text(SoundKind value);
+[[nodiscard]] std::string_view to_text(UsbKind value);
 [[nodiscard]] std::string_view to_text(OnReboot value);
 
 }  // namespace skep

@@ -115,6 +115,9 @@ class Reader {
         if (key == "serial") {
             return &spec.unknown_serial;
         }
+        if (key == "usb") {
+            return &spec.unknown_usb;
+        }
         return key == "debug" ? &spec.unknown_debug : nullptr;
     }
 

@@ -19,6 +19,7 @@ namespace skep {
 namespace {
 
 constexpr uint64_t k_mib = 1024 * 1024;
+constexpr int k_most_usb_disks = 8;  // USB 3 ports of the controller
 
 class Checker {
   public:
@@ -110,6 +111,15 @@ class Checker {
             if (!files.insert(disk.file).second && !disk.read_only) {
                 error(path, "The disk image '{}' is used twice; two disks cannot write to one file.", disk.file);
             }
+        }
+        const auto sticks = std::count_if(m_spec.disks.begin(), m_spec.disks.end(),
+                                          [](const DiskSpec& disk) { return disk.bus == DiskBus::usb; });
+        if (m_spec.effective_usb() == UsbKind::none && (sticks != 0 || m_spec.usb_keyboard)) {
+            error("usb.controller", "The machine has a USB {}, but no USB controller; choose auto or xhci.",
+                  sticks != 0 ? "disk" : "keyboard");
+        }
+        if (sticks > k_most_usb_disks) {
+            error("disks", "The machine has {} USB disks; there is room for {}.", sticks, k_most_usb_disks);
         }
         for (size_t index = 0; index < m_spec.cds.size(); ++index) {
             check_id(fmt::format("cds[{}].id", index), m_spec.cds[index].id);

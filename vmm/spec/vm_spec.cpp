@@ -52,6 +52,14 @@ SoundKind VmSpec::effective_sound() const {
     return display == DisplayKind::none ? SoundKind::none : SoundKind::sdl;
 }
 
+UsbKind VmSpec::effective_usb() const {
+    if (usb != UsbKind::automatic) {
+        return usb;
+    }
+    const bool disk = std::any_of(disks.begin(), disks.end(), [](const DiskSpec& each) { return each.bus == DiskBus::usb; });
+    return display != DisplayKind::none || usb_keyboard || disk ? UsbKind::xhci : UsbKind::none;
+}
+
 std::string VmSpec::free_id(const std::string& prefix) const {
     for (unsigned number = 0;; ++number) {
         std::string candidate = fmt::format("{}{}", prefix, number);

@@ -15,10 +15,11 @@ inline constexpr uint32_t k_spec_format = 1;
 
 enum class CpuBackend { automatic, kvm, interp, jit };   // "auto", "kvm", "interp", "jit"
 enum class Firmware { bios, uefi, linux_kernel, multiboot };  // "bios", "uefi", "linux", "multiboot"
-enum class DiskBus { ahci, virtio, nvme };
+enum class DiskBus { ahci, virtio, nvme, usb };
 enum class DiskFormat { automatic, raw, qcow2 };          // "auto", "raw", "qcow2"
 enum class DisplayKind { none, vga, virtio };
 enum class SoundKind { automatic, none, silent, sdl };     // "auto", "none", "silent", "sdl"
+enum class UsbKind { automatic, none, xhci };               // "auto", "none", "xhci"
 enum class OnReboot { restart, exit };
 
 // Keys of a mapping that this version does not know, each with its value as YAML text: kept when the
@@ -77,13 +78,16 @@ struct VmSpec {
     DisplayKind display = DisplayKind::none; // files without the key are of machines that have only serial ports
     uint32_t vnc_port = 0;                   // TCP port of 127.0.0.1 for VNC viewers, who need a password; 0: none
     SoundKind sound = SoundKind::automatic;  // auto: sdl where there is a screen, else none
+    UsbKind usb = UsbKind::automatic;        // auto: xhci where there is a screen or something that needs it
+    bool usb_keyboard = false;
     bool rng = true;                         // virtio entropy device
     bool debug_exit = false;                 // isa-debug-exit at port 0xf4
     bool debug_console = false;              // bytes written to port 0xe9 (and firmware's 0x402) go to the log
     OnReboot on_reboot = OnReboot::restart;
     UnknownKeys unknown;                     // top level
-    UnknownKeys unknown_cpu;                 // inside the mappings cpu, serial and debug
+    UnknownKeys unknown_cpu;                 // inside the mappings cpu, serial, usb and debug
     UnknownKeys unknown_serial;
+    UnknownKeys unknown_usb;
     UnknownKeys unknown_debug;
 
     [[nodiscard]] const DiskSpec* find_disk(const std::string& disk_id) const;
@@ -93,6 +97,8 @@ struct VmSpec {
     [[nodiscard]] std::vector<std::string> effective_boot_order() const;
     // What `sound` comes to: never automatic.
     [[nodiscard]] SoundKind effective_sound() const;
+    // What `usb` comes to: never automatic.
+    [[nodiscard]] UsbKind effective_usb() const;
     // The first unused id of the form prefix + number ("disk1").
     [[nodiscard]] std::string free_id(const std::string& prefix) const;
     bool operator==(const VmSpec&) const = default;

@@ -68,6 +68,7 @@ const std::vector<CatalogueEntry>& catalogue_entries() {
         {"virtio-blk-disk0", {}, VirtioDriver::k_address},
         {"virtio-rng", {}, k_rng_address},
         {"hda0", {}, HdaController::k_pci_address},
+        {"xhci0", {}, XhciController::k_pci_address},
         {"virtio-input-keyboard", {}, k_keyboard_address},
         {"virtio-input-tablet", {}, k_tablet_address},
         {"fw_cfg", {{false, 0x510, 12}}},
@@ -103,6 +104,11 @@ CatalogueMachine::CatalogueMachine()
         make_virtio_blk(*machine.memory, virtio_disk, VirtioBlkConfig{.serial = "disk0", .queue_count = 2})));
     add(std::make_unique<VirtioPci>(context, "virtio-rng", k_rng_address, make_virtio_rng(*machine.memory)));
     add(std::make_unique<HdaController>(context, sound));
+    auto usb = std::make_unique<XhciController>(context);
+    EXPECT_TRUE(usb->plug(make_usb_tablet(input, machine.clock)));
+    EXPECT_TRUE(usb->plug(make_usb_keyboard(input, machine.clock)));
+    EXPECT_TRUE(usb->plug(make_usb_storage(stick, {.serial = "0123456789AB", .on_no_space = {}})));
+    add(std::move(usb));
     add(std::make_unique<VirtioPci>(context, "virtio-input-keyboard", k_keyboard_address,
                                     make_virtio_keyboard(*machine.memory, input)));
     add(std::make_unique<VirtioPci>(context, "virtio-input-tablet", k_tablet_address,

@@ -14,6 +14,9 @@
 #include "devices/pci/ich9_lpc.hpp"
 #include "devices/pci/q35_host_bridge.hpp"
 #include "devices/storage/ahci_controller.hpp"
+#include "devices/usb/usb_hid.hpp"
+#include "devices/usb/usb_storage.hpp"
+#include "devices/usb/xhci_controller.hpp"
 #include "devices/video/vga_adapter.hpp"
 #include "devices/virtio/virtio_blk.hpp"
 #include "devices/virtio/virtio_input.hpp"
@@ -72,6 +75,7 @@ class CatalogueMachine : public BoardFixture {
     std::shared_ptr<MemoryBlock> medium = std::make_shared<MemoryBlock>(k_cd_size, 2048, true);
     std::shared_ptr<RecordingSound> sound = std::make_shared<RecordingSound>();
     std::shared_ptr<MemoryBlock> nvme_disk = std::make_shared<MemoryBlock>(k_disk_size);
+    std::shared_ptr<MemoryBlock> stick = std::make_shared<MemoryBlock>(k_disk_size);
     std::shared_ptr<MemoryBlock> virtio_disk = std::make_shared<MemoryBlock>(k_disk_size);
     Screen screen, second_screen;
 

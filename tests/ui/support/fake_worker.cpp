@@ -49,6 +49,17 @@ class FakeGuest : public MachineControl {
         m_server->cd_changed("cd0", file);
         return {};
     }
+    Result<std::string> attach_stick(const std::string& file, StickAccess access, const std::string&) override {
+        m_sticks.push_back({"usb" + std::to_string(m_sticks.size()), file, access});
+        m_server->usb_changed(m_sticks.back().id, file);
+        return m_sticks.back().id;
+    }
+    Result<std::string> detach_stick(const std::string& id) override {
+        std::erase_if(m_sticks, [&](const StickInfo& stick) { return stick.id == id; });
+        m_server->usb_changed(id, "");
+        return id;
+    }
+    std::vector<StickInfo> sticks() override { return m_sticks; }
     Status retry() override { return set_state(MachineState::running); }
     std::string info_json() override { return "{}"; }
 
@@ -92,6 +103,7 @@ class FakeGuest : public MachineControl {
         }
     }
 
+    std::vector<StickInfo> m_sticks;
     EventLoop& m_loop;
     const Bundle& m_bundle;
     ConsoleHub m_console;

@@ -56,6 +56,7 @@ TEST(BootPath, follows_open_firmware_names) {
     using Kind = BootDevice::Kind;
     EXPECT_EQ(boot_path({Kind::ahci, 0x1f, 2, 3}), "/pci@i0cf8/pci8086,2922@1f,2/drive@3/disk@0");
     EXPECT_EQ(boot_path({Kind::virtio_block, 10, 0, 0}), "/pci@i0cf8/scsi@a/disk@0,0");
+    EXPECT_EQ(boot_path({Kind::usb_storage, 0x1d, 0, 1}), "/pci@i0cf8/usb@1d/storage@1/channel@0/disk@0,0");
     EXPECT_EQ(boot_path({Kind::nvme, 4, 0, 0}), "/pci@i0cf8/pci8086,5845@4/namespace@1,0");
 }
 

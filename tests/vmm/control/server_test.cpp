@@ -123,6 +123,16 @@ TEST_F(ServerTest, error_travels_with_kind_and_sentence) {
     EXPECT_EQ(status.error().message, "The machine has no CD drive 'cd9'.");
 }
 
+TEST_F(ServerTest, sticks_come_are_listed_and_go) {
+    ControlClient client = connect();
+    const auto attached = client.request(MessageType::usb_attach, {{"file", std::string("/s.img")}, {"read_only", true}});
+    ASSERT_TRUE(attached);
+    EXPECT_EQ(attached->text("stick"), "usb0");
+    EXPECT_EQ(client.request(MessageType::usb_list)->object("sticks"), R"({"usb0":{"file":"/s.img","read_only":true}})");
+    EXPECT_EQ(client.request(MessageType::usb_detach)->text("stick"), "usb0");
+    EXPECT_EQ(client.request(MessageType::usb_detach).error().kind, ErrorKind::not_found);
+}
+
 TEST_F(ServerTest, events_reach_every_client_in_order) {
     ControlClient one = connect();
     ControlClient two = connect();

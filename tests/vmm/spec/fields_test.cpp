@@ -132,6 +132,21 @@ TEST(Fields, vnc_port_is_off_unless_given_and_wants_a_screen) {
     EXPECT_FALSE(warned());
 }
 
+TEST(Fields, usb_is_there_for_screens_and_for_what_needs_it) {
+    VmSpec spec;
+    EXPECT_EQ(spec.effective_usb(), UsbKind::none);
+    spec.display = DisplayKind::vga;
+    EXPECT_EQ(spec.effective_usb(), UsbKind::xhci);
+    ASSERT_TRUE(set_field(spec, "usb.controller", "none"));
+    EXPECT_EQ(spec.effective_usb(), UsbKind::none);
+    spec = {};
+    spec.disks.push_back({"stick", "stick.img", DiskBus::usb, false, "", {}});
+    EXPECT_EQ(spec.effective_usb(), UsbKind::xhci);
+    spec = {};
+    ASSERT_TRUE(set_field(spec, "usb.keyboard", "true"));
+    EXPECT_EQ(spec.effective_usb(), UsbKind::xhci);
+}
+
 TEST(Fields, machines_with_a_screen_are_heard_unless_told_otherwise) {
     VmSpec spec;
     EXPECT_EQ(spec.effective_sound(), SoundKind::none);

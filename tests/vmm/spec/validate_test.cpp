@@ -48,6 +48,14 @@ TEST(Validate, out_of_range_numbers_set_by_code_are_found) {
     EXPECT_THAT(problems, Contains(Field(&SpecProblem::path, "serial.ports")));
 }
 
+TEST(Validate, usb_devices_without_a_controller_are_found) {
+    VmSpec spec = good_spec();
+    spec.disks[0].bus = DiskBus::usb;
+    EXPECT_THAT(validate(spec, k_host), IsEmpty());
+    spec.usb = UsbKind::none;
+    EXPECT_THAT(validate(spec, k_host), Contains(Field(&SpecProblem::path, "usb.controller")));
+}
+
 TEST(Validate, two_writers_of_one_image_are_found) {
     VmSpec spec = good_spec();
     spec.disks.push_back(spec.disks[0]);

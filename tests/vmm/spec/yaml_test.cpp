@@ -31,6 +31,9 @@ VmSpec full_spec() {
     spec.rng = false;
     spec.debug_exit = true;
     spec.sound = SoundKind::silent;
+    spec.usb = UsbKind::xhci;
+    spec.usb_keyboard = true;
+    spec.unknown_usb = {{"hubs", "3"}};
     spec.debug_console = true;
     spec.on_reboot = OnReboot::exit;
     return spec;
