@@ -17,6 +17,7 @@
 #include "vmm/interp/vm.hpp"
 #include "vmm/jit/hypervisor.hpp"
 #include "vmm/kvm/kvm_hypervisor.hpp"
+#include "vmm/spec/bundle.hpp"
 
 namespace skep {
 namespace {
@@ -102,6 +103,9 @@ Status Worker::start() {
         return tl::unexpected(built.error());
     }
     m_built = std::move(*built);
+    if (boots_from_drives(m_inputs.spec.firmware) && m_inputs.spec.boot.empty() && !m_built.cds.empty()) {
+        m_install.emplace(m_inputs.spec.firmware, m_built.disks);
+    }
     if (Status listening = listen().and_then([this] { return listen_for_vnc(); }); !listening) {
         return listening;
     }
@@ -175,8 +179,13 @@ void Worker::on_machine_event(const MachineEvent& event) {
         return;
     }
     switch (event.kind) {
-        case MachineEvent::Kind::reset: guest_reset(); break;
-        case MachineEvent::Kind::power_off: finish(code_of(ExitCode::power_off), "The guest turned the machine off."); break;
+        case MachineEvent::Kind::reset:
+            eject_installer();
+            guest_reset();
+            break;
+        case MachineEvent::Kind::power_off:
+            eject_installer();
+            finish(code_of(ExitCode::power_off), "The guest turned the machine off."); break;
         case MachineEvent::Kind::halted:
             if (m_built.machine->all_asleep()) {  // it may have been woken since
                 finish(code_of(ExitCode::halt), "The guest halted: all its processors sleep with interrupts off.");
@@ -192,6 +201,48 @@ void Worker::on_machine_event(const MachineEvent& event) {
             break;
         case MachineEvent::Kind::no_space: on_no_space({}, event.detail); break;
         case MachineEvent::Kind::debug_exit: finish(event.code, "The guest wrote to the debug exit port."); break;
+    }
+}
+
+// The guest ends its run: was that an installation? Then the machine starts from its disk from now on. A boot order that
+// the user has chosen stays as it is.
+void Worker::eject_installer() {
+    if (!m_install || !m_install->take_installed()) {
+        return;
+    }
+    for (const BuiltCd& cd : std::vector<BuiltCd>(m_built.cds)) {
+        if (cd.path.empty()) {
+            continue;
+        }
+        const std::string sentence = fmt::format("A system was installed: '{}' was ejected, and the machine starts from its disk.",
+                                                 std::filesystem::path(cd.path).filename().string());
+        log_info("{}", sentence);
+        m_built.ahci->change_cd(cd.port, nullptr);
+        find_drive(cd.id).value()->path.clear();
+        if (m_server) {
+            m_server->cd_changed(cd.id, {}, sentence);
+        }
+        forget_medium(cd.id);
+    }
+}
+
+// In the machine's settings too, unless they name another medium by now.
+void Worker::forget_medium(const std::string& drive) {
+    if (m_inputs.folder.empty()) {
+        return;
+    }
+    const CdSpec* started_with = m_inputs.spec.find_cd(drive);
+    const auto saved = Bundle::open(m_inputs.folder).and_then([&](const Bundle& bundle) {
+        return bundle.update([&](VmSpec& spec) -> Status {
+            CdSpec* cd = spec.find_cd(drive);
+            if (cd != nullptr && started_with != nullptr && cd->file == started_with->file) {
+                cd->file.clear();
+            }
+            return {};
+        });
+    });
+    if (!saved) {
+        log_warning("{}", saved.error().message);
     }
 }
 

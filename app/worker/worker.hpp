@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "app/worker/console_backend.hpp"
+#include "app/worker/install_watch.hpp"
 #include "app/worker/machine_builder.hpp"
 #include "app/worker/screen_service.hpp"
 #include "vmm/base/event_loop.hpp"
@@ -78,6 +79,8 @@ class Worker final : public MachineControl {
     void on_machine_event(const MachineEvent& event);
     void on_no_space(const std::string& disk, const std::string& sentence);
     void guest_reset();
+    void eject_installer();
+    void forget_medium(const std::string& drive);
     void set_state(MachineState state, std::string reason);
     void finish(int exit_code, std::string message);
     [[nodiscard]] std::vector<std::shared_ptr<BlockBackend>> writable_backends() const;
@@ -95,6 +98,7 @@ class Worker final : public MachineControl {
     std::vector<std::unique_ptr<CharBackend>> m_backends;
     std::unique_ptr<Hypervisor> m_hypervisor;
     BuiltMachine m_built;
+    std::optional<InstallWatch> m_install;  // only where an installed disk would start after the CD
     std::unique_ptr<ScreenService> m_screen;
     std::unique_ptr<ControlServer> m_server;
     MachineState m_state = MachineState::starting;

@@ -4,6 +4,8 @@
 
 #include <QPushButton>
 #include <QVBoxLayout>
+#include <algorithm>
+#include <array>
 
 #include "ui/model/background.hpp"
 #include "ui/model/vm_session.hpp"
@@ -13,8 +15,10 @@ namespace skep::ui {
 
 namespace {
 
-// SeaBIOS' words (src/boot.c) when it has tried everything; "Retrying in 60 seconds." may follow.
-const char* const k_nothing_to_boot = "No bootable device.";
+// The firmware's words when it has tried everything: SeaBIOS' (src/boot.c; "Retrying in 60 seconds." may follow) and OVMF's
+// (edk2, BdsDxe).
+const std::array k_nothing_to_boot{"No bootable device.", "BdsDxe: No bootable option or device was found.",
+                                   "BdsDxe: Press any key to enter the Boot Manager Menu."};
 
 }  // namespace
 
@@ -49,12 +53,14 @@ VmBars::VmBars(VmSession* session, VmBarActions actions, QWidget* parent)
     m_insert = m_boot->add_button(QStringLiteral("bootInsert"), tr("&Insert a CD and try again…"),
                                   m_actions.insert_and_reset);
     m_boot->add_button(QStringLiteral("bootSettings"), tr("S&ettings…"), m_actions.edit_settings);
+    m_notice = add("noticeBar", MessageLevel::information);
+    m_notice->add_button(QStringLiteral("noticeDismiss"), tr("Dismiss"), [this] { m_session->dismiss_notice(); });
     m_later = add("nextStartBar", MessageLevel::information);
     refresh();
 }
 
 void VmBars::set_last_line(const QString& line) {
-    const bool nothing = line.startsWith(QLatin1String(k_nothing_to_boot));
+    const bool nothing = std::ranges::any_of(k_nothing_to_boot, [&](const char* words) { return line.startsWith(QLatin1String(words)); });
     if (nothing != m_nothing_to_boot) {
         m_nothing_to_boot = nothing;
         refresh();
@@ -72,7 +78,8 @@ QString VmBars::boot_advice() const {
     }
     const QString file = m_session->cd_file(to_qstring(spec.cds.front().id)).section(u'/', -1);
     if (!file.isEmpty()) {
-        return tr("“%1” does not start on a PC with BIOS firmware, and nothing else does: insert another CD image.").arg(file);
+        const QString firmware = spec.firmware == Firmware::uefi ? tr("UEFI") : tr("BIOS");
+        return tr("“%1” does not start on a PC with %2 firmware, and nothing else does: insert another CD image.").arg(file, firmware);
     }
     return spec.disks.empty() ? tr("Its CD drive is empty and it has no disk: insert the CD image of an installer.")
                               : tr("Its CD drive is empty and nothing that starts is on its disk: insert the CD image of "
@@ -98,6 +105,7 @@ void VmBars::refresh() {
     const bool lost = m_nothing_to_boot && state == VmState::running && spec && boots_from_drives(spec->firmware);
     show(m_boot, lost, tr("“%1” has nothing to start from").arg(name), lost ? boot_advice() : QString());
     m_insert->setVisible(spec && !spec->cds.empty());
+    show(m_notice, !m_session->notice().isEmpty(), name, m_session->notice());
     show(m_later, m_session->changed_while_running(), tr("Changed settings take effect at the next start"), {});
 }
 

@@ -46,6 +46,7 @@ class VmBars : public QWidget {
     MessageBar* m_space;
     MessageBar* m_boot;
     QPushButton* m_insert;
+    MessageBar* m_notice;
     MessageBar* m_later;
 };
 

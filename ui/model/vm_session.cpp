@@ -195,6 +195,11 @@ void VmSession::dismiss_crash() {
     }
 }
 
+void VmSession::dismiss_notice() {
+    m_notice.clear();
+    emit changed();
+}
+
 void VmSession::begin_attach() {
     m_busy = true;
     in_background(
@@ -294,6 +299,9 @@ void VmSession::handle_event(const Message& event) {
             break;
         case MessageType::cd_changed:
             m_cd_files[to_qstring(event.text("drive"))] = to_qstring(event.text("file"));
+            if (const QString reason = to_qstring(event.text("reason")); !reason.isEmpty()) {
+                m_notice = reason;
+            }
             emit changed();
             break;
         default:

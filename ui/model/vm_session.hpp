@@ -51,6 +51,8 @@ class VmSession : public QObject {
     [[nodiscard]] VmState state() const { return m_state; }
     // Why it is in this state; for broken ones what is wrong with vm.yaml. May be empty.
     [[nodiscard]] const QString& reason() const { return m_reason; }
+    // What the machine did by itself and the user should know; until dismissed.
+    [[nodiscard]] const QString& notice() const { return m_notice; }
     [[nodiscard]] const std::optional<VmSpec>& spec() const { return m_spec; }
     [[nodiscard]] const std::optional<Bundle>& bundle() const { return m_bundle; }
     // What the running machine was started with, as far as this window has seen; else spec().
@@ -95,6 +97,7 @@ class VmSession : public QObject {
     void restore_previous();
     // The user has seen a crash: the state goes back to off.
     void dismiss_crash();
+    void dismiss_notice();
 
   signals:
     void changed();
@@ -131,6 +134,7 @@ class VmSession : public QObject {
     std::optional<VmSpec> m_running_spec;
     VmState m_state = VmState::off;
     QString m_reason;
+    QString m_notice;
     QString m_last_line;
     QImage m_thumbnail;
     MachineStatus m_status;

@@ -287,8 +287,12 @@ void ControlServer::usb_changed(std::string stick, std::string file) {
     post_event(MessageType::usb_changed, {{"stick", std::move(stick)}, {"file", std::move(file)}});
 }
 
-void ControlServer::cd_changed(std::string drive, std::string file) {
-    post_event(MessageType::cd_changed, {{"drive", std::move(drive)}, {"file", std::move(file)}});
+void ControlServer::cd_changed(std::string drive, std::string file, std::string reason) {
+    MessageValues values{{"drive", std::move(drive)}, {"file", std::move(file)}};
+    if (!reason.empty()) {
+        values["reason"] = std::move(reason);
+    }
+    post_event(MessageType::cd_changed, std::move(values));
 }
 
 void ControlServer::no_space(std::string disk, std::string message) {

@@ -40,7 +40,8 @@ class ControlServer {
     // Events, from any thread, sent to every client that said hello.
     void state_changed(MachineState state, std::string reason);
     void guest_reset();
-    void cd_changed(std::string drive, std::string file);
+    // reason: one sentence when nobody asked for it, else empty.
+    void cd_changed(std::string drive, std::string file, std::string reason = {});
     void usb_changed(std::string stick, std::string file);
     void no_space(std::string disk, std::string message);
     // Loop thread: sends `exited`, pushes out what is unsent for up to half a second, closes and unlinks the socket.

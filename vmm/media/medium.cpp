@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Kinds by their magic numbers: qcow2 (QEMU docs/interop/qcow2.txt), VMDK (VMware Virtual Disk Format 5.0), VDI, VHD
-// (Microsoft VHD specification), bzImage (Linux boot protocol), ELF, Multiboot 0.6.96, MBR and GPT (UEFI 2.9, chapter
-// 5).
+// (Microsoft VHD specification), bzImage (Linux boot protocol), ELF, Multiboot 0.6.96.
 #include "vmm/media/medium.hpp"
 
 #include <fmt/format.h>
@@ -15,6 +14,7 @@
 #include "vmm/media/byte_source.hpp"
 #include "vmm/media/iso9660.hpp"
 #include "vmm/media/os_catalogue.hpp"
+#include "vmm/media/partitioning.hpp"
 
 namespace skep {
 namespace {
@@ -56,53 +56,6 @@ bool is_multiboot(const Start& start) {
         }
     }
     return false;
-}
-
-// --- boot sectors ------------------------------------------------------------------------------------------------
-
-struct Partitioning {
-    bool boots_bios = false;  // has boot code
-    bool boots_uefi = false;  // has an EFI system partition
-    bool present = false;
-};
-
-bool has_efi_partition_entry(const ByteSource& source) {
-    // C12A7328-F81F-11D2-BA4B-00A0C93EC93B as it lies on disk
-    constexpr std::array<uint8_t, 16> k_efi_system{0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11,
-                                                   0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b};
-    constexpr size_t k_entry = 128, k_entries = 128;
-    const auto header = source.read_block(k_boot_sector, k_boot_sector);
-    if (!header || std::memcmp(header->data(), "EFI PART", 8) != 0) {
-        return false;
-    }
-    const auto first = load_le<uint64_t>(header->data() + 72);
-    if (first >= source.size() / k_boot_sector) {
-        return false;
-    }
-    const auto entries = source.read_block(first * k_boot_sector, k_entry * k_entries);
-    for (size_t i = 0; entries && i < k_entries; ++i) {
-        if (std::memcmp(entries->data() + i * k_entry, k_efi_system.data(), k_efi_system.size()) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-Partitioning read_partitioning(const ByteSource& source, const Start& start) {
-    constexpr size_t k_signature = 510, k_partitions = 446, k_partition_bytes = 16, k_type = 4;
-    constexpr uint8_t k_efi_system = 0xef;
-    Partitioning found;
-    if (start.size < k_boot_sector || start.byte(k_signature) != 0x55 || start.byte(k_signature + 1) != 0xaa) {
-        return found;
-    }
-    found.present = true;
-    found.boots_bios = std::any_of(start.bytes.begin(), start.bytes.begin() + 440,
-                                   [](std::byte value) { return value != std::byte{0}; });
-    for (size_t i = 0; i < 4; ++i) {
-        found.boots_uefi |= start.byte(k_partitions + i * k_partition_bytes + k_type) == k_efi_system;
-    }
-    found.boots_uefi |= has_efi_partition_entry(source);
-    return found;
 }
 
 // --- disk images of virtual machines -----------------------------------------------------------------------------
@@ -223,7 +176,7 @@ void inspect_iso(const ByteSource& source, const IsoVolume& volume, MediumInfo& 
 }
 
 void inspect_other(const ByteSource& source, const Start& start, MediumInfo& info) {
-    const Partitioning partitioning = read_partitioning(source, start);
+    const Partitioning partitioning = read_partitioning(source);
     info.os.vm_name = stem(info.path);
     info.os.needs_disk = false;
     if (recognise_disk_format(source, start, info)) {
@@ -245,10 +198,10 @@ void inspect_other(const ByteSource& source, const Start& start, MediumInfo& inf
             "bzImage (vmlinuz), a multiboot kernel or a CD image.",
             file_name(info.path));
     } else {
-        info.boots_bios = partitioning.boots_bios;
-        info.boots_uefi = partitioning.boots_uefi;
+        info.boots_bios = partitioning.has_boot_code;
+        info.boots_uefi = !partitioning.efi_system.empty();
         info.hybrid = false;
-        if (!partitioning.boots_bios && !partitioning.boots_uefi) {
+        if (!info.boots_bios && !info.boots_uefi) {
             info.problem = fmt::format(
                 "'{}' is no CD image and has no boot loader: a VM cannot start from it; choose an "
                 "installer's image.",
@@ -269,7 +222,7 @@ MediumInfo inspect_source(const ByteSource& source, const std::string& path) {
     std::copy(first.begin(), first.end(), start.bytes.begin());
     start.size = first.size();
     if (const auto volume = read_iso_volume(source)) {
-        info.hybrid = read_partitioning(source, start).present;
+        info.hybrid = read_partitioning(source).present;
         inspect_iso(source, *volume, info);
     } else {
         inspect_other(source, start, info);
