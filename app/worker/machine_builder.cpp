@@ -6,8 +6,8 @@
 
 #include "app/worker/boot_screen.hpp"
 #include "app/worker/pci_resources.hpp"
+#include "app/worker/seat_devices.hpp"
 #include "app/worker/variable_file.hpp"
-#include "devices/audio/hda_controller.hpp"
 #include "devices/block/raw.hpp"
 #include "devices/formats/image.hpp"
 #include "devices/board/cfi_flash.hpp"
@@ -21,14 +21,9 @@
 #include "devices/storage/ahci_controller.hpp"
 #include "devices/usb/usb_hid.hpp"
 #include "devices/usb/xhci_controller.hpp"
-#include "devices/video/vga_adapter.hpp"
 #include "devices/virtio/virtio_blk.hpp"
-#include "devices/virtio/virtio_input.hpp"
 #include "devices/virtio/virtio_pci.hpp"
 #include "devices/virtio/virtio_rng.hpp"
-#include "display/sdl/audio_sdl.hpp"
-#include "display/sound/silent_sound.hpp"
-#include "devices/virtio/virtio_vga.hpp"
 #include "vmm/boot/direct_boot.hpp"
 #include "vmm/boot/firmware.hpp"
 #include "vmm/boot/linux_loader.hpp"
@@ -38,16 +33,12 @@
 namespace skep {
 namespace {
 
-// Where things sit on PCI bus 0.
-constexpr uint8_t k_display_slot = 1;
+// Where things sit on PCI bus 0, beside those of seat_devices.hpp.
 constexpr uint8_t k_rng_slot = 3;
 constexpr uint8_t k_first_disk_slot = 4;
 constexpr uint8_t k_last_disk_slot = 23;
-constexpr uint8_t k_keyboard_slot = 24;
-constexpr uint8_t k_tablet_slot = 25;
 constexpr unsigned k_ahci_ports = 6;
 constexpr uint32_t k_cd_block_size = 2048;
-constexpr uint64_t k_vram_bytes = 16 << 20;
 constexpr unsigned k_most_queues = 4;  // more bring nothing on one back end
 
 static_assert(default_pci_gsi(5, 3) == intx_gsi(5, 3) && default_pci_gsi(31, 1) == intx_gsi(31, 1),
@@ -80,11 +71,8 @@ class Builder {
     Status add_rom(const FirmwareImage& image);
     Status add_flash();
     void add_bridges();
-    Status add_display();
-    void add_sound();
     Status add_usb();
     Status add_usb_disk(const DiskSpec& disk);
-    void add_input();
     Status add_disks();
     Status add_ahci();
     Status add_ahci_disk(const DiskSpec& disk);
@@ -232,44 +220,6 @@ void Builder::add_bridges() {
         board->set_pirq_route(pirq, irq);
     };
     machine.add_device(std::move(lpc));
-}
-
-Status Builder::add_display() {
-    if (m_spec.display == DisplayKind::none) {
-        return {};
-    }
-    GuestMemory& memory = m_built.machine->memory();
-    auto vram = memory.add_device_memory(k_vram_bytes);
-    const bool is_virtio = m_spec.display == DisplayKind::virtio;
-    auto image = load_option_rom(is_virtio ? "vgabios-virtio.bin" : "vgabios-stdvga.bin");
-    if (!vram || !image) {
-        return tl::unexpected(vram ? image.error() : vram.error());
-    }
-    std::byte* rom = memory.add_rom(*image);
-    if (rom == nullptr) {
-        return fail(ErrorKind::no_space, "There is no memory left on this host for the display.");
-    }
-    m_built.screen = std::make_unique<Screen>();
-    const VgaConfig config{.vram = *vram, .rom = {rom, image->size()}};
-    WriteLog& log = m_built.machine->write_log();
-    constexpr PciAddress k_address{k_display_slot, 0};
-    if (is_virtio) {
-        m_built.machine->add_device(std::make_unique<VirtioVga>(*m_context, k_address, config, log, *m_built.screen));
-    } else {
-        m_built.machine->add_device(std::make_unique<VgaAdapter>(*m_context, k_address, config, log, *m_built.screen));
-    }
-    return {};
-}
-
-void Builder::add_sound() {
-    std::shared_ptr<SoundBackend> host;
-    switch (m_spec.effective_sound()) {
-        case SoundKind::automatic:
-        case SoundKind::none: return;
-        case SoundKind::silent: host = std::make_shared<SilentSound>(); break;
-        case SoundKind::sdl: host = std::make_shared<SdlSound>(); break;
-    }
-    m_built.machine->add_device(std::make_unique<HdaController>(*m_context, std::move(host)));
 }
 
 Result<std::shared_ptr<BlockBackend>> Builder::open_disk(const DiskSpec& disk) {
@@ -451,19 +401,6 @@ Status Builder::add_usb_disk(const DiskSpec& disk) {
     return {};
 }
 
-// Who looks at a screen wants to point at it exactly: a tablet, and a keyboard without the 8042's bottleneck. Until the
-// guest has a driver for them, the PS/2 ones are heard.
-void Builder::add_input() {
-    if (!m_built.screen) {
-        return;
-    }
-    Machine& machine = *m_built.machine;
-    machine.add_device(std::make_unique<VirtioPci>(*m_context, "virtio-input-keyboard", PciAddress{k_keyboard_slot, 0},
-                                                   make_virtio_keyboard(machine.memory(), *m_built.input)));
-    machine.add_device(std::make_unique<VirtioPci>(*m_context, "virtio-input-tablet", PciAddress{k_tablet_slot, 0},
-                                                   make_virtio_tablet(machine.memory(), *m_built.input)));
-}
-
 void Builder::give_firmware_its_files() {
     FirmwareOptions options;
     options.text = m_spec.display == DisplayKind::none ? FirmwareOptions::Text::serial : FirmwareOptions::Text::screen;
@@ -509,7 +446,7 @@ Status Builder::set_up_direct_boot() {
         }
         assign_pci_resources(*bus);
         if (has_display) {
-            linux.screen = set_boot_mode(ports, *bus, {k_display_slot, 0});
+            linux.screen = set_boot_mode(ports, *bus, k_display_address);
         }
         auto rsdp = place_direct_boot_tables(memory, platform);
         if (!rsdp) {
@@ -560,11 +497,11 @@ Result<BuiltMachine> Builder::build() {
     status = load_rom();
     if (status) {
         add_bridges();
-        add_sound();
+        add_sound(m_spec, *m_context, *m_built.machine);
         status = add_flash();
     }
     if (status) {
-        status = add_display();
+        status = add_display(m_spec, *m_context, m_built);
     }
     if (status) {
         status = add_disks();
@@ -573,7 +510,7 @@ Result<BuiltMachine> Builder::build() {
         status = add_usb();
     }
     if (status) {
-        add_input();
+        add_input(*m_context, m_built);
         watch_disk_space();
         status = set_up_boot();
     }
