@@ -61,7 +61,8 @@ class UsbCommand final : public Command {
         const auto sticks = parse_json(std::get<JsonText>(reply->values.at("sticks")).text);
         OrderedJson known = OrderedJson::array();
         std::string text;
-        for (const auto& [id, stick] : (sticks && sticks->is_object() ? *sticks : Json::object()).items()) {
+        const Json by_id = sticks && sticks->is_object() ? *sticks : Json::object();
+        for (const auto& [id, stick] : by_id.items()) {
             const bool read_only = stick.is_object() && stick.contains("read_only") && stick["read_only"] == true;
             const bool named = stick.is_object() && stick.contains("file") && stick["file"].is_string();
             const std::string file = named ? stick["file"].get<std::string>() : "";
