@@ -2,7 +2,7 @@
 // libFuzzer entry: any bytes as guest instructions, in any mode, through the interpreter's decoder, from each byte on.
 // Whatever comes out must be safe to run: register offsets inside the register file, sizes that exist, never a byte that
 // was not given. And an instruction is the same whatever lies behind it, so that one which goes on in the next page is
-// found not to be there as a whole, and nothing else.
+// found not to be there as a whole, and nothing else. What was decoded before comes out as if it were decoded anew.
 //
 // The input is {mode:1, offset in its block:1, code}; mode as DecodeMode::key().
 #include <algorithm>
@@ -68,6 +68,9 @@ bool same(const Op& a, const Op& b) {
 void decode_at(std::span<const std::byte> code, const DecodeMode& mode, uint16_t offset) {
     const Decoded whole = decode_instruction(code, mode, offset);
     check(whole, code.size());
+    bool is_relative = false;
+    const Decoded anew = decode_anew(code, mode, offset, is_relative);
+    require(whole.complete == anew.complete && whole.flow == anew.flow && same(whole.op, anew.op));
     const size_t length = whole.op.length;
     if (!whole.complete || length > code.size()) {
         return;
