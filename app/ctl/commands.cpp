@@ -53,6 +53,7 @@ Commands make_commands() {
     commands.push_back(make_usb_command());
     commands.push_back(make_delete_command());
     commands.push_back(make_log_command());
+    commands.push_back(make_disk_command());
     commands.push_back(make_doctor_command());
     commands.push_back(make_run_command());
     commands.push_back(make_protocol_command());

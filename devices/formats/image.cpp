@@ -9,6 +9,7 @@
 
 #include "devices/block/image_file.hpp"
 #include "devices/block/raw.hpp"
+#include "devices/formats/block_map.hpp"
 #include "devices/formats/metadata_file.hpp"
 #include "devices/formats/qcow2.hpp"
 
@@ -35,7 +36,16 @@ ImageFormat format_of(std::span<const uint8_t> first) {
     if (starts(0, "QFI\xfb")) {
         return ImageFormat::qcow2;
     }
-    return ImageFormat::raw;
+    if (starts(0, "KDMV") || starts(0, "# Disk DescriptorFile")) {
+        return ImageFormat::vmdk;
+    }
+    if (starts(64, "\x7f\x10\xda\xbe")) {
+        return ImageFormat::vdi;
+    }
+    if (starts(0, "vhdxfile")) {
+        return ImageFormat::vhdx;
+    }
+    return starts(0, "conectix") ? ImageFormat::vhd : ImageFormat::raw;
 }
 
 Result<ImageFormat> detect(ImageFile& file, const std::string& path) {
@@ -43,7 +53,13 @@ Result<ImageFormat> detect(ImageFile& file, const std::string& path) {
     if (const HostError error = MetadataFile(*file.engine).read(0, first); error != 0) {
         return fail_errno(error, fmt::format("Reading disk image {}", path));
     }
-    return format_of(first);
+    const ImageFormat format = format_of(first);
+    if (format != ImageFormat::raw || file.size < 1024) {
+        return format;
+    }
+    first.resize(512);  // a fixed VHD has its mark behind the disk
+    const HostError error = MetadataFile(*file.engine).read(file.size - 512, first);
+    return error == 0 && format_of(first) == ImageFormat::vhd ? ImageFormat::vhd : ImageFormat::raw;
 }
 
 bool is_inside(const fs::path& path, const fs::path& folder) {
@@ -89,6 +105,19 @@ Result<std::shared_ptr<BlockBackend>> open_qcow2(const std::string& path, ImageF
     return std::shared_ptr<BlockBackend>(std::move(*image));
 }
 
+Result<std::shared_ptr<BlockBackend>> open_imported(const std::string& path, ImageFormat format, ImageFile file, ImageAccess access) {
+    if (access == ImageAccess::read_write) {
+        return fail(ErrorKind::unsupported,
+                    "{} is a {} image, which Skep only reads. Convert it with 'skepctl disk convert' first.", path, to_text(format));
+    }
+    MetadataFile reader(*file.engine);
+    auto map = read_block_map(format, reader, file.size, path);
+    if (!map) {
+        return tl::unexpected(map.error());
+    }
+    return std::shared_ptr<BlockBackend>(std::make_shared<BlockMapImage>(path, std::move(*map), std::move(file)));
+}
+
 Result<std::shared_ptr<BlockBackend>> open_layer(const std::string& path, ImageFormat format, ImageAccess access, Chain& chain) {
     struct stat status {};
     if (stat(path.c_str(), &status) == 0) {
@@ -112,9 +141,11 @@ Result<std::shared_ptr<BlockBackend>> open_layer(const std::string& path, ImageF
         }
         format = *found;
     }
-    switch (format) {
-        case ImageFormat::qcow2: return open_qcow2(path, std::move(*file), access, chain);
-        default: break;
+    if (format == ImageFormat::qcow2) {
+        return open_qcow2(path, std::move(*file), access, chain);
+    }
+    if (format != ImageFormat::raw) {
+        return open_imported(path, format, std::move(*file), access);
     }
     const bool writer = access == ImageAccess::read_write;
     if (writer && file->size % 512 != 0) {
@@ -157,7 +188,7 @@ Result<fs::path> resolve_backing(const std::string& image, const std::string& na
     if (std::ranges::none_of(policy.files, same) && std::ranges::none_of(policy.folders, holds)) {
         return fail(ErrorKind::permission,
                     "Disk image {} is based on {}, which lies outside of its folder and is not opened unasked. "
-                    "If you trust it, name it as the disk's backing file.",
+                    "If you trust it, list it among the disk's base images (disks[].backing), or convert with --trust.",
                     image, base.string());
     }
     return base;

@@ -61,11 +61,7 @@ bool Qcow2Image::advance_read(const RequestPtr& request) {
         const uint64_t end = std::min(request->end, table_end(request->at));
         std::vector<Extent> extents;
         while (request->at < end) {
-            qcow2::ClusterPlace place;
-            {
-                const std::lock_guard lock(m_store->mutex());
-                place = m_store->place(request->at);
-            }
+            const qcow2::ClusterPlace place = m_store->place_now(request->at);
             const uint64_t within = request->at & ((uint64_t{1} << m_cluster_bits) - 1);
             const uint64_t length = std::min(cluster_end(request->at), end) - request->at;
             Extent extent{place, request->at, length};
@@ -137,7 +133,7 @@ HostError Qcow2Image::read_backing_now(uint64_t guest, std::span<uint8_t> to) {
 
 // A range within one cluster whose table is in memory.
 HostError Qcow2Image::read_now(uint64_t guest, std::span<uint8_t> to) {
-    const qcow2::ClusterPlace place = m_store->place(guest);
+    const qcow2::ClusterPlace place = m_store->place_now(guest);
     const uint64_t within = guest & ((uint64_t{1} << m_cluster_bits) - 1);
     switch (place.kind) {
         case ClusterKind::unallocated: return read_backing_now(guest, to);

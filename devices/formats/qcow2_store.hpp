@@ -71,8 +71,13 @@ class Store {
         const uint64_t index = l1_index(guest_offset);
         return m_slots[index] != nullptr || (m_l1[index] & k_offset_mask) == 0;
     }
-    // With mutex() held, or on the owner's thread; loaded.
+    // With mutex() held; loaded.
     [[nodiscard]] ClusterPlace place(uint64_t guest_offset);
+    // On the owner's thread, without it.
+    [[nodiscard]] ClusterPlace place_now(uint64_t guest_offset) {
+        const std::lock_guard lock(m_mutex);
+        return place(guest_offset);
+    }
     [[nodiscard]] uint64_t entry(uint64_t guest_offset) const;
     [[nodiscard]] CompressedPlace compressed_place(uint64_t entry) const;
     // Brings the table of `guest_offset` into memory. May commit first to make room.

@@ -35,7 +35,7 @@ bool Qcow2Image::advance_write(const RequestPtr& request) {
             return false;
         }
         HostError error = m_store->load(request->at);
-        const ClusterPlace place = error == 0 ? m_store->place(request->at) : ClusterPlace{};
+        const ClusterPlace place = error == 0 ? m_store->place_now(request->at) : ClusterPlace{};
         if (error == 0 && place.kind == ClusterKind::damaged) {
             error = EIO;
         }
@@ -72,7 +72,7 @@ HostError Qcow2Image::allocate(const RequestPtr& request, const ClusterPlace& pl
         allocation->host = place.host;
     } else {
         for (uint64_t at = cluster_end(request->at); at < stop; at += uint64_t{1} << m_cluster_bits) {
-            const ClusterPlace next = m_store->place(at);
+            const ClusterPlace next = m_store->place_now(at);
             if (is_in_place(next) || reuses_place(next) || next.kind == ClusterKind::damaged || allocation_at(at >> m_cluster_bits)) {
                 break;
             }
@@ -119,7 +119,7 @@ HostError Qcow2Image::fill_edges(Allocation& allocation, uint64_t begin, uint64_
             return error;
         }
     }
-    if (end < behind && !(is_fresh(allocation.count - 1) && is_zero(m_store->place(end), end))) {
+    if (end < behind && !(is_fresh(allocation.count - 1) && is_zero(m_store->place_now(end), end))) {
         allocation.tail.resize(behind - end);
         if (const HostError error = read_now(end, allocation.tail); error != 0) {
             return error;

@@ -23,7 +23,7 @@ const std::array<char, k_zero_chunk>& zeros() {
 
 // The cluster at `guest` loses its place (or keeps it, reading as zeros). Its table is in memory.
 HostError Qcow2Image::unmap(uint64_t guest, bool keep_place, bool must_read_zero) {
-    const qcow2::ClusterPlace place = m_store->place(guest);
+    const qcow2::ClusterPlace place = m_store->place_now(guest);
     if (place.kind == ClusterKind::damaged) {
         return EIO;
     }
@@ -108,7 +108,7 @@ bool Qcow2Image::advance_zeroes(const RequestPtr& request) {
 
 // Part of a cluster, or a cluster of an image that has no other way to say zero.
 void Qcow2Image::write_zeros(const RequestPtr& request, uint64_t end) {
-    const ClusterKind kind = m_store->place(request->at).kind;
+    const ClusterKind kind = m_store->place_now(request->at).kind;
     if (kind == ClusterKind::zero || kind == ClusterKind::zero_allocated || (kind == ClusterKind::unallocated && !m_backing)) {
         return;
     }

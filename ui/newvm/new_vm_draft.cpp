@@ -54,6 +54,7 @@ void NewVmDraft::use_medium(const MediumInfo& medium) {
             use_iso(medium);
             break;
         case MediumKind::raw_disk:
+        case MediumKind::qcow2:
             use_disk(medium);
             break;
         case MediumKind::linux_kernel:
@@ -64,11 +65,10 @@ void NewVmDraft::use_medium(const MediumInfo& medium) {
             m_spec.append = medium.kind == MediumKind::linux_kernel ? "console=ttyS0" : "";
             m_disk_gib = 0;
             break;
-        case MediumKind::qcow2:
         case MediumKind::vmdk:
         case MediumKind::vdi:
         case MediumKind::vhd:
-            m_problem = tr("'%1' is a %2; Skep reads raw images: convert it with “qemu-img convert -O raw”.")
+            m_problem = tr("'%1' is a %2; convert it first: “skepctl disk convert %1 NEW.qcow2”.")
                             .arg(to_qstring(medium.path), QString::fromLatin1(describe(medium.kind)));
             break;
         case MediumKind::elf:
@@ -95,6 +95,7 @@ void NewVmDraft::use_disk(const MediumInfo& medium) {
     disk.id = "disk0";
     disk.file = medium.path;
     disk.bus = m_disk_bus;
+    disk.format = medium.kind == MediumKind::qcow2 ? DiskFormat::qcow2 : DiskFormat::raw;
     m_spec.disks.push_back(disk);
     m_spec.firmware = best_firmware(medium) == BootBy::uefi ? Firmware::uefi : Firmware::bios;
     m_spec.display = DisplayKind::vga;
