@@ -48,8 +48,12 @@ bool emit_cli(Emitter& e, InstId) {
     return true;
 }
 
-// Its shadow hides nothing when nothing waits.
+// Its shadow hides nothing when nothing waits: but what comes between it and a HLT would be slept through, so that the two
+// must not be parted.
 bool emit_sti(Emitter& e, InstId) {
+    if (e.ends_block()) {
+        return false;
+    }
     need_ring0(e);
     need_nothing_waiting(e);
     e.a.or_(rflags(e), static_cast<uint32_t>(x86::k_flag_if));

@@ -114,6 +114,8 @@ class Emitter {
     x86asm::Assembler a;
 
     [[nodiscard]] const GuestInstruction& one() const { return *m_one; }
+    // The next instruction may be another region's, before which requests are looked for.
+    [[nodiscard]] bool ends_block() const { return m_in_block + 1U >= m_guest->blocks[m_block].count; }
     [[nodiscard]] const ZydisDecodedOperand& operand(unsigned i) const { return m_one->operands[i]; }
     [[nodiscard]] unsigned operand_count() const { return m_one->decoded.operand_count_visible; }
     [[nodiscard]] unsigned size_of(unsigned i) const { return operand(i).size / 8U; }

@@ -41,6 +41,15 @@ TEST(JitProfile, report_counts_what_the_interpreter_ran) {
     EXPECT_THAT(report, Not(HasSubstr("regions: 0 ")));
 }
 
+// STI's shadow goes into what follows: in another block, and so perhaps another region, it is the interpreter's.
+TEST(JitProfile, sti_at_the_end_of_a_block_is_the_interpreters) {
+    // cli; sti; t: inc rdx; test dl, 1; jnz t
+    const std::string parted = report_of({0xfa, 0xfb, 0x48, 0xff, 0xc2, 0xf6, 0xc2, 0x01, 0x75, 0xf8}, 5000);
+    EXPECT_THAT(parted, ::testing::ContainsRegex(" (49[0-9][0-9]|5000) sti\n"));
+    // cli; sti; nop
+    EXPECT_THAT(report_of({0xfa, 0xfb, 0x90}, 5000), Not(HasSubstr(" sti\n")));
+}
+
 // A million rounds take more than a sample's time; the kernel's clock decides how many come.
 TEST(JitProfile, report_says_where_the_time_went) {
     const std::string report = report_of({0x31, 0xd2, 0x48, 0xf7, 0xf3}, 3'000'000);  // xor edx, edx; div rbx
