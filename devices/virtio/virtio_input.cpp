@@ -20,7 +20,6 @@ constexpr uint16_t k_input_device_id = 18;
 constexpr uint32_t k_class_keyboard = 0x090000;
 constexpr uint32_t k_class_mouse = 0x090200;
 constexpr unsigned k_event_queue = 0;
-constexpr unsigned k_status_queue = 1;
 constexpr uint16_t k_queue_size = 64;
 constexpr uint16_t k_state_version = 2;
 // How many events the user can be ahead of a guest that does not look. Movements give way to keys and buttons, and what
