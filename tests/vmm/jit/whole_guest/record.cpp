@@ -78,9 +78,9 @@ Registers registers_of(const interp::Core& core) {
             .cr4 = core.cr4};
 }
 
-uint64_t stack_of(const interp::Core& core) {
+uint64_t surroundings_of(const interp::Core& core) {
     constexpr uint64_t k_bytes = 2048, k_step = 256;
-    std::array<std::byte, k_bytes> bytes{};
+    std::array<std::byte, k_page_size> bytes{};
     const uint64_t from = core.gpr[k_rsp] & ~uint64_t{7};
     for (uint64_t at = 0; at < k_bytes; at += k_step) {
         const auto first = physical(core, from + at);  // the second part of a piece on the next page is left out
@@ -89,7 +89,14 @@ uint64_t stack_of(const interp::Core& core) {
             break;
         }
     }
-    return hash_of(bytes.data(), bytes.size());
+    uint64_t hash = hash_of(bytes.data(), k_bytes);
+    for (unsigned reg = 0; reg < 16; ++reg) {
+        const auto page = physical(core, core.gpr[reg] & ~k_page_mask);
+        if (reg != k_rsp && page && core.memory->read(*page, bytes.data(), k_page_size)) {
+            hash = hash * 31 + hash_of(bytes.data(), k_page_size);
+        }
+    }
+    return hash;
 }
 
 uint64_t vectors_of(const interp::Core& core) {

@@ -33,8 +33,8 @@ struct Registers {
 };
 struct Interrupt {
     Registers registers;
-    uint64_t stack;    // hash of what lies above RSP: tells turns of a loop apart whose registers are the same
-    uint64_t vectors;  // hash of the vector and x87 state
+    uint64_t surroundings;  // tells turns of a loop apart whose registers are the same
+    uint64_t vectors;       // hash of the vector and x87 state
 };
 
 // Memory at one moment: a hash for each page of RAM.
@@ -53,7 +53,8 @@ struct Record {
 [[nodiscard]] uint64_t hash_of(const void* data, size_t bytes);
 [[nodiscard]] GeneralRegisters general_registers(const interp::Core& core);
 [[nodiscard]] Registers registers_of(const interp::Core& core);
-[[nodiscard]] uint64_t stack_of(const interp::Core& core);
+// A hash of what lies above RSP, and of the pages that the other registers point to.
+[[nodiscard]] uint64_t surroundings_of(const interp::Core& core);
 [[nodiscard]] uint64_t vectors_of(const interp::Core& core);
 [[nodiscard]] std::vector<uint64_t> pages_of(const GuestMemory& memory);
 

@@ -148,7 +148,7 @@ void Recorder::add_interrupt(const interp::Core& core, uint8_t vector) {
         return;
     }
     add(&core, Kind::interrupt, 0, m_record.interrupts.size(), vector);
-    m_record.interrupts.push_back({registers_of(core), stack_of(core), vectors_of(core)});
+    m_record.interrupts.push_back({registers_of(core), surroundings_of(core), vectors_of(core)});
     if (m_record.interrupts.size() % m_mark_interval == 0) {
         m_record.marks.push_back({m_record.events.size(), pages_of(*m_memory)});
     }

@@ -51,7 +51,7 @@ bool Replayer::interrupt_pending() {
         return false;
     }
     const Interrupt& wanted = m_record.interrupts[m_record.events[m_next].where];
-    if (core().rip == wanted.registers.rip && registers_of(core()) == wanted.registers && stack_of(core()) == wanted.stack) {
+    if (core().rip == wanted.registers.rip && registers_of(core()) == wanted.registers && surroundings_of(core()) == wanted.surroundings) {
         return true;
     }
     if (core().activity == Activity::running) {
