@@ -51,6 +51,7 @@ Commands make_commands() {
     commands.push_back(make_eject_command());
     commands.push_back(make_insert_command());
     commands.push_back(make_usb_command());
+    commands.push_back(make_net_command());
     commands.push_back(make_delete_command());
     commands.push_back(make_log_command());
     commands.push_back(make_disk_command());

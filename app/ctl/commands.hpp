@@ -26,6 +26,7 @@ class Command;
 [[nodiscard]] std::unique_ptr<Command> make_delete_command();
 [[nodiscard]] std::unique_ptr<Command> make_log_command();
 [[nodiscard]] std::unique_ptr<Command> make_disk_command();  // create, info, check, convert, resize, commit
+[[nodiscard]] std::unique_ptr<Command> make_net_command();
 [[nodiscard]] std::unique_ptr<Command> make_doctor_command();
 [[nodiscard]] std::unique_ptr<Command> make_run_command();
 [[nodiscard]] std::unique_ptr<Command> make_protocol_command();

@@ -47,6 +47,7 @@ class InfoCommand final : public Command {
             }
             items(field->path, "disks", spec.disks.size());
             items(field->path, "cds", spec.cds.size());
+            items(field->path, "networks", spec.networks.size());
             items(field->path, "modules", spec.modules.size());
         }
         return paths;

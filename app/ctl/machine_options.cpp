@@ -44,6 +44,10 @@ void MachineOptions::declare(CLI::App& app) {
         ->type_name("SIZE|FILE")
         ->allow_extra_args(false);
     app.add_option("--disk-bus", m_bus, "virtio (default), nvme, ahci or usb, for all disks given")->type_name("BUS");
+    app.add_option("--network", m_networks,
+                   "Network card: user or none, and after commas mac=ADDRESS, forward=2222:22, restrict (may be repeated)")
+        ->type_name("KIND")
+        ->allow_extra_args(false);
     app.add_option("--memory", m_memory, "Memory, such as 2G (a bare number is MiB)")->type_name("SIZE");
     app.add_option("--cpus", m_cpus, "Number of processors")->type_name("N");
     app.add_option("--cpu", m_backend, "auto, kvm, jit or interp")->type_name("BACKEND");
@@ -119,6 +123,51 @@ std::string MachineOptions::firmware_for_media() const {
     return medium && best_firmware(*medium) == BootBy::uefi ? "uefi" : "";
 }
 
+// "user,mac=52:54:00:12:34:56,forward=2222:22": the back end, then fields of the card.
+Status MachineOptions::add_network(VmSpec& spec, const std::string& text) {
+    NetworkSpec& network = spec.networks.emplace_back();
+    network.id = spec.free_id("net");
+    std::string_view rest = text;
+    bool is_first = true;
+    while (!rest.empty()) {
+        const size_t comma = std::min(rest.find(','), rest.size());
+        const std::string_view word = rest.substr(0, comma);
+        rest.remove_prefix(std::min(comma + 1, rest.size()));
+        const size_t equals = std::min(word.find('='), word.size());
+        const std::string_view key = word.substr(0, equals);
+        const std::string_view value = word.substr(std::min(equals + 1, word.size()));
+        const auto set = [&](std::string_view field, std::string_view to) {
+            return set_field(spec, fmt::format("networks.{}.{}", network.id, field), to);
+        };
+        Status status;
+        if (is_first) {
+            status = set("backend", word);
+        } else if (key == "forward") {
+            network.forwards.emplace_back(value);
+        } else if (key == "restrict") {
+            network.restricted = true;
+        } else if (key == "card" || key == "mac") {
+            status = set(key, value);
+        } else {
+            status = fail(ErrorKind::invalid_input, "'{}' is no option of a network card; see --help.", word);
+        }
+        if (!status) {
+            return status;
+        }
+        is_first = false;
+    }
+    return {};
+}
+
+Status MachineOptions::add_networks(VmSpec& spec) const {
+    for (const std::string& text : m_networks) {
+        if (Status added = add_network(spec, text); !added) {
+            return added;
+        }
+    }
+    return {};
+}
+
 Status MachineOptions::set_fields(VmSpec& spec) const {
     const std::string firmware = !m_firmware.empty() ? m_firmware : firmware_for_media();
     const std::array<std::pair<const char*, std::string>, 10> fields{{{"memory", m_memory},
@@ -160,6 +209,7 @@ Result<VmSpec> MachineOptions::make_spec(const std::string& name, DisplayKind di
     spec.id = make_uuid();
     spec.name = name;
     return add_drives(spec)
+        .and_then([&] { return add_networks(spec); })
         .and_then([&] { return set_fields(spec); })
         .and_then([&] { return check_spec(spec, fs::path("/")); })
         .and_then([&] { return check_bootable(spec); })

@@ -29,6 +29,8 @@ class MachineOptions {
   private:
     [[nodiscard]] static bool is_size(const std::string& text);
     [[nodiscard]] Status add_drives(VmSpec& spec) const;
+    [[nodiscard]] static Status add_network(VmSpec& spec, const std::string& text);
+    [[nodiscard]] Status add_networks(VmSpec& spec) const;
     [[nodiscard]] std::string firmware_for_media() const;
     [[nodiscard]] Status set_fields(VmSpec& spec) const;
 
@@ -45,6 +47,7 @@ class MachineOptions {
     std::string m_append;
     std::string m_display;
     std::string m_bus;
+    std::vector<std::string> m_networks;
     std::vector<std::string> m_modules;
     std::vector<std::string> m_settings;
     bool m_debug_exit = false;

@@ -14,6 +14,7 @@
 #include "devices/board/fw_cfg.hpp"
 #include "devices/board/i8042.hpp"
 #include "devices/nvme/nvme_controller.hpp"
+#include "devices/net/net_cable.hpp"
 #include "devices/pci/ich9_lpc.hpp"
 #include "devices/pci/intx.hpp"
 #include "devices/pci/pci_bus.hpp"
@@ -22,6 +23,7 @@
 #include "devices/usb/usb_hid.hpp"
 #include "devices/usb/xhci_controller.hpp"
 #include "devices/virtio/virtio_blk.hpp"
+#include "devices/virtio/virtio_net.hpp"
 #include "devices/virtio/virtio_pci.hpp"
 #include "devices/virtio/virtio_rng.hpp"
 #include "vmm/boot/direct_boot.hpp"
@@ -37,6 +39,7 @@ namespace {
 constexpr uint8_t k_rng_slot = 3;
 constexpr uint8_t k_first_disk_slot = 4;
 constexpr uint8_t k_last_disk_slot = 23;
+constexpr std::array<uint8_t, 4> k_network_slots{2, 28, 29, 30};
 constexpr unsigned k_ahci_ports = 6;
 constexpr uint32_t k_cd_block_size = 2048;
 constexpr unsigned k_most_queues = 4;  // more bring nothing on one back end
@@ -73,6 +76,7 @@ class Builder {
     void add_bridges();
     Status add_usb();
     Status add_usb_disk(const DiskSpec& disk);
+    Status add_networks();
     Status add_disks();
     Status add_ahci();
     Status add_ahci_disk(const DiskSpec& disk);
@@ -401,6 +405,25 @@ Status Builder::add_usb_disk(const DiskSpec& disk) {
     return {};
 }
 
+// The cards, with cables that end nowhere yet.
+Status Builder::add_networks() {
+    if (m_spec.networks.size() > k_network_slots.size()) {
+        return fail(ErrorKind::invalid_input, "A machine has room for {} network cards; remove some.", k_network_slots.size());
+    }
+    Machine& machine = *m_built.machine;
+    for (size_t index = 0; index < m_spec.networks.size(); ++index) {
+        const NetworkSpec& network = m_spec.networks[index];
+        const PciAddress address{k_network_slots[index], 0};
+        const MacAddress mac = effective_mac(m_spec, network);
+        auto cable = std::make_shared<NetCable>(network.link ? NetCable::Link::up : NetCable::Link::down);
+        const VirtioNetConfig config{.mac = mac, .queue_pairs = std::clamp(m_spec.cpus, 1U, k_most_queues)};
+        machine.add_device(std::make_unique<VirtioPci>(*m_context, "virtio-net-" + network.id, address,
+                                                       make_virtio_net(machine.memory(), cable, config)));
+        m_built.networks.push_back({network.id, mac, std::move(cable)});
+    }
+    return {};
+}
+
 void Builder::give_firmware_its_files() {
     FirmwareOptions options;
     options.text = m_spec.display == DisplayKind::none ? FirmwareOptions::Text::serial : FirmwareOptions::Text::screen;
@@ -512,6 +535,9 @@ Result<BuiltMachine> Builder::build() {
     if (status) {
         add_input(*m_context, m_built);
         watch_disk_space();
+        status = add_networks();
+    }
+    if (status) {
         status = set_up_boot();
     }
     if (status) {

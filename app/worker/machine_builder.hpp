@@ -16,11 +16,14 @@
 #include "display/surface/screen.hpp"
 #include "vmm/cpu/vcpu.hpp"
 #include "vmm/machine/machine.hpp"
+#include "vmm/spec/network_forward.hpp"
 #include "vmm/spec/vm_spec.hpp"
 
 namespace skep {
 
 class AhciController;
+class NetCable;
+class NetThread;
 class PciBus;
 
 struct BuiltDisk {
@@ -34,10 +37,17 @@ struct BuiltCd {
     unsigned port = 0;
 };
 
+struct BuiltNetwork {
+    std::string id;
+    MacAddress mac{};
+    std::shared_ptr<NetCable> cable;
+};
+
 // Everything of a running machine that the worker talks to. Members are destroyed bottom up.
 struct BuiltMachine {
     std::vector<BuiltDisk> disks;
     std::vector<BuiltCd> cds;
+    std::vector<BuiltNetwork> networks;
     std::unique_ptr<InputHub> input;  // every machine has a keyboard
     std::unique_ptr<Screen> screen;   // null without a display
     std::unique_ptr<Machine> machine;

@@ -30,6 +30,7 @@ Worker::Worker(WorkerInputs inputs) : m_inputs(std::move(inputs)) {}
 
 Worker::~Worker() {
     m_screen.reset();  // its viewers look at the machine
+    m_networks.reset();
     // The machine before the rest: its threads use everything else.
     if (m_built.machine) {
         cancel_held_writes();
@@ -105,6 +106,10 @@ Status Worker::start() {
     m_built = std::move(*built);
     if (boots_from_drives(m_inputs.spec.firmware) && m_inputs.spec.boot.empty() && !m_built.cds.empty()) {
         m_install.emplace(m_inputs.spec.firmware, m_built.disks);
+    }
+    m_networks = std::make_unique<NetworkService>(m_built.networks);
+    if (Status connected = m_networks->connect(m_inputs.spec); !connected) {
+        return connected;
     }
     if (Status listening = listen().and_then([this] { return listen_for_vnc(); }); !listening) {
         return listening;
@@ -503,6 +508,7 @@ std::string Worker::info_json() {
     for (const StickInfo& stick : sticks()) {
         info["usb"].push_back({{"id", stick.id}, {"file", stick.file}, {"read_only", stick.access == StickAccess::read_only}});
     }
+    info["networks"] = nlohmann::json::parse(m_networks->info_json());
     if (!m_screen->socket().empty()) {
         info["vnc_socket"] = m_screen->socket().string();
     }

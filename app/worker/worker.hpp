@@ -14,6 +14,7 @@
 #include "app/worker/console_backend.hpp"
 #include "app/worker/install_watch.hpp"
 #include "app/worker/machine_builder.hpp"
+#include "app/worker/network_service.hpp"
 #include "app/worker/screen_service.hpp"
 #include "vmm/base/event_loop.hpp"
 #include "vmm/base/fd.hpp"
@@ -67,6 +68,7 @@ class Worker final : public MachineControl {
     std::vector<StickInfo> sticks() override;
     Status retry() override;
     ScreenControl* screen() override { return m_screen.get(); }
+    NetworkControl* network() override { return m_networks.get(); }
     std::string info_json() override;
 
   private:
@@ -99,6 +101,7 @@ class Worker final : public MachineControl {
     std::unique_ptr<Hypervisor> m_hypervisor;
     BuiltMachine m_built;
     std::optional<InstallWatch> m_install;  // only where an installed disk would start after the CD
+    std::unique_ptr<NetworkService> m_networks;
     std::unique_ptr<ScreenService> m_screen;
     std::unique_ptr<ControlServer> m_server;
     MachineState m_state = MachineState::starting;

@@ -206,6 +206,11 @@ std::optional<VirtioChain> Virtqueue::take_again(uint16_t head) {
 }
 
 void Virtqueue::push(uint16_t head, uint32_t written) {
+    put(head, written);
+    publish();
+}
+
+void Virtqueue::put(uint16_t head, uint32_t written) {
     struct {
         uint32_t id;
         uint32_t length;
@@ -215,8 +220,11 @@ void Virtqueue::push(uint16_t head, uint32_t written) {
         fail("the used ring is not in memory");
         return;
     }
-    std::atomic_thread_fence(std::memory_order_release);  // the element before the index
     ++m_next_used;
+}
+
+void Virtqueue::publish() {
+    std::atomic_thread_fence(std::memory_order_release);  // the elements before the index
     if (!m_memory.write_value(m_config.device_area + k_ring_index, m_next_used)) {
         fail("the used ring is not in memory");
     }

@@ -68,6 +68,11 @@ class Virtqueue {
     [[nodiscard]] std::optional<VirtioChain> take_again(uint16_t head);
     // Gives the request back with the number of bytes written to its writable part.
     void push(uint16_t head, uint32_t written);
+    // The same in two steps: several requests become the driver's at once, as the buffers of one network packet must.
+    void put(uint16_t head, uint32_t written);
+    void publish();
+    // The last `count` requests popped, none of them given back yet, are on the ring again as if never popped.
+    void unpop(uint16_t count) { m_next_available = static_cast<uint16_t>(m_next_available - count); }
     // Must the driver be interrupted for what was pushed since the last call? (2.7.7)
     [[nodiscard]] bool take_notification();
     // Asks for driver notifications again; true when an entry slipped in meanwhile, which must be taken without one.

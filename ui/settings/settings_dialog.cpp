@@ -14,6 +14,7 @@
 #include <QVBoxLayout>
 
 #include "ui/settings/boot_order_list.hpp"
+#include "ui/settings/network_page.hpp"
 #include "vmm/spec/spec_yaml.hpp"
 
 namespace skep::ui {
@@ -96,6 +97,7 @@ void SettingsDialog::build_pages(MachineActivity activity) {
     add_rows(boot, {"kernel", "initrd", "append"});
     m_drives = new DrivesPage(&m_editor);
     add_page_widget(m_drives, QStringLiteral("pageDrives"), tr("Disks & CD"));
+    add_page_widget(new NetworkPage(&m_editor), QStringLiteral("pageNetwork"), tr("Network"));
     m_yaml = new QPlainTextEdit;
     m_yaml->setReadOnly(true);
     m_yaml->setFont(QFontDatabase::systemFont(QFontDatabase::FixedFont));

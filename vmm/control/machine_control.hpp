@@ -10,6 +10,7 @@
 
 namespace skep {
 
+class NetworkControl;
 class ScreenControl;
 
 enum class MachineState {
@@ -55,6 +56,7 @@ class MachineControl {
     virtual std::vector<StickInfo> sticks() = 0;
     virtual Status retry() = 0;                                                    // after no_space
     virtual ScreenControl* screen() { return nullptr; }                            // null: neither screen nor keys
+    virtual NetworkControl* network() { return nullptr; }                          // null: no network cards
     virtual std::string info_json() = 0;  // an object: devices, disks, counters; free-form, for people and --json
 };
 

@@ -13,6 +13,7 @@
 
 #include "vmm/control/json_text.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/control/network_control.hpp"
 #include "vmm/control/screen_requests.hpp"
 #include "vmm/control/socket.hpp"
 
@@ -191,6 +192,8 @@ Result<MessageValues> ControlServer::dispatch(Link& link, const Message& request
         case MessageType::input_keys:
         case MessageType::input_type:
         case MessageType::input_click: return ask_input(m_machine.screen(), request);
+        case MessageType::network_forward:
+        case MessageType::network_link: return done(ask_network(m_machine.network(), request));
         case MessageType::greeting:
         case MessageType::state_changed:
         case MessageType::exited:
@@ -208,6 +211,17 @@ Result<MessageValues> ControlServer::list_sticks() {
         sticks[each.id] = {{"file", each.file}, {"read_only", each.access == StickAccess::read_only}};
     }
     return MessageValues{{"sticks", JsonText{print_json(sticks)}}};
+}
+
+Status ControlServer::ask_network(NetworkControl* network, const Message& request) {
+    if (network == nullptr) {
+        return fail(ErrorKind::not_found, "This machine has no network card; add one in its settings.");
+    }
+    if (request.type == MessageType::network_link) {
+        return network->set_link(request.text("card"), request.boolean("up"));
+    }
+    const auto action = request.boolean("remove") ? ForwardAction::remove : ForwardAction::add;
+    return network->change_forward(request.text("card"), action, request.text("forward"));
 }
 
 Result<MessageValues> ControlServer::open_console(const Message& request, Fd& fd_to_send) {

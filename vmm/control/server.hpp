@@ -55,6 +55,7 @@ class ControlServer {
     void handle(Link& link, const Message& request);
     [[nodiscard]] Result<MessageValues> dispatch(Link& link, const Message& request, Fd& fd_to_send);
     Result<MessageValues> list_sticks();
+    [[nodiscard]] static Status ask_network(NetworkControl* network, const Message& request);
     [[nodiscard]] Result<MessageValues> open_console(const Message& request, Fd& fd_to_send);
     void send(Link& link, std::string line, Fd fd);
     void flush(Link& link);

@@ -14,6 +14,8 @@ constexpr std::array<std::string_view, 4> k_disk_buses{"ahci", "virtio", "nvme",
 constexpr std::array<std::string_view, 3> k_displays{"none", "vga", "virtio"};
 constexpr std::array<std::string_view, 4> k_sounds{"auto", "none", "silent", "sdl"};
 constexpr std::array<std::string_view, 3> k_usbs{"auto", "none", "xhci"};
+constexpr std::array<std::string_view, 1> k_network_cards{"virtio"};
+constexpr std::array<std::string_view, 2> k_network_backends{"user", "none"};
 constexpr std::array<std::string_view, 2> k_on_reboot{"restart", "exit"};
 
 constexpr uint64_t k_longest_path = 4096;  // PATH_MAX
@@ -139,6 +141,32 @@ const std::array k_cd_fields{
                   &CdSpec::file, Printing::always},
 };
 
+const std::array k_network_fields{
+    Field<NetworkSpec>{{"networks[].id", "Network card name", "Names the card in the boot order and in commands.",
+                        FieldType::text, Apply::never, "", "", 1, 32, {}},
+                       &NetworkSpec::id, Printing::always},
+    Field<NetworkSpec>{{"networks[].card", "Network card", "What the guest sees; virtio needs a driver, which every Linux has.",
+                        FieldType::choice, Apply::next_start, "virtio", "", 0, 0, k_network_cards},
+                       choice<&NetworkSpec::card, NetworkSpec, NetworkCard>(), Printing::always},
+    Field<NetworkSpec>{{"networks[].backend", "Connected to",
+                        "user shares the host's network and needs no rights; none is a cable that ends nowhere.",
+                        FieldType::choice, Apply::next_start, "user", "", 0, 0, k_network_backends},
+                       choice<&NetworkSpec::backend, NetworkSpec, NetworkBackend>(), Printing::always},
+    Field<NetworkSpec>{{"networks[].mac", "MAC address", "Left out: made from the machine's id, and always the same.",
+                        FieldType::text, Apply::next_start, "", "", 0, 17, {}},
+                       &NetworkSpec::mac},
+    Field<NetworkSpec>{{"networks[].forwards", "Port forwards",
+                        "user: ports of this host that lead into the guest, such as 2222:22 or 0.0.0.0:5353:53/udp.",
+                        FieldType::text_list, Apply::live, "", "", 0, 64, {}},
+                       &NetworkSpec::forwards},
+    Field<NetworkSpec>{{"networks[].restrict", "Cut off", "user: the guest reaches nothing outside; forwards still work.",
+                        FieldType::boolean, Apply::next_start, "false", "", 0, 0, {}},
+                       &NetworkSpec::restricted},
+    Field<NetworkSpec>{{"networks[].link", "Cable plugged in", "Can be pulled while the machine runs.", FieldType::boolean,
+                        Apply::live, "true", "", 0, 0, {}},
+                       &NetworkSpec::link},
+};
+
 const std::array k_module_fields{
     Field<ModuleSpec>{{"modules[].file", "Module", "A file loaded beside the multiboot kernel.", FieldType::file,
                        Apply::next_start, "", "", 1, k_longest_path, {}},
@@ -153,6 +181,7 @@ const std::array k_module_fields{
 std::span<const Field<VmSpec>> machine_fields() { return k_machine_fields; }
 std::span<const Field<DiskSpec>> disk_fields() { return k_disk_fields; }
 std::span<const Field<CdSpec>> cd_fields() { return k_cd_fields; }
+std::span<const Field<NetworkSpec>> network_fields() { return k_network_fields; }
 std::span<const Field<ModuleSpec>> module_fields() { return k_module_fields; }
 
 std::string_view to_text(CpuBackend value) { return k_cpu_backends.at(static_cast<size_t>(value)); }
@@ -161,6 +190,8 @@ std::string_view to_text(DiskBus value) { return k_disk_buses.at(static_cast<siz
 std::string_view to_text(DisplayKind value) { return k_displays.at(static_cast<size_t>(value)); }
 std::string_view to_text(SoundKind value) { return k_sounds.at(static_cast<size_t>(value)); }
 std::string_view to_text(UsbKind value) { return k_usbs.at(static_cast<size_t>(value)); }
+std::string_view to_text(NetworkCard value) { return k_network_cards.at(static_cast<size_t>(value)); }
+std::string_view to_text(NetworkBackend value) { return k_network_backends.at(static_cast<size_t>(value)); }
 std::string_view to_text(OnReboot value) { return k_on_reboot.at(static_cast<size_t>(value)); }
 
 }  // namespace skep

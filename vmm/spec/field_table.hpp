@@ -43,6 +43,7 @@ struct Field {
 [[nodiscard]] std::span<const Field<VmSpec>> machine_fields();
 [[nodiscard]] std::span<const Field<DiskSpec>> disk_fields();
 [[nodiscard]] std::span<const Field<CdSpec>> cd_fields();
+[[nodiscard]] std::span<const Field<NetworkSpec>> network_fields();
 [[nodiscard]] std::span<const Field<ModuleSpec>> module_fields();
 
 // One value as text, without quotes. Lists are joined by commas.

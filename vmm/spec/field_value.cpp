@@ -180,6 +180,7 @@ Status assign_text(const Field<Owner>& field, Owner& owner, std::string_view tex
 SKEP_INSTANTIATE(VmSpec)
 SKEP_INSTANTIATE(DiskSpec)
 SKEP_INSTANTIATE(CdSpec)
+SKEP_INSTANTIATE(NetworkSpec)
 SKEP_INSTANTIATE(ModuleSpec)
 #undef SKEP_INSTANTIATE
 

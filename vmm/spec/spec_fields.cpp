@@ -19,7 +19,7 @@ struct ItemPath {
 };
 
 std::optional<ItemPath> split_item_path(std::string_view path) {
-    for (const std::string_view list : {"disks", "cds", "modules"}) {
+    for (const std::string_view list : {"disks", "cds", "networks", "modules"}) {
         if (!path.starts_with(list)) {
             continue;
         }
@@ -97,7 +97,10 @@ auto with_field(Spec& spec, std::string_view path, Function what)
     if (item_path->list == "disks") {
         return in_list(spec.disks, disk_fields());
     }
-    return item_path->list == "cds" ? in_list(spec.cds, cd_fields()) : in_list(spec.modules, module_fields());
+    if (item_path->list == "cds") {
+        return in_list(spec.cds, cd_fields());
+    }
+    return item_path->list == "networks" ? in_list(spec.networks, network_fields()) : in_list(spec.modules, module_fields());
 }
 
 template <typename Owner>
@@ -114,6 +117,7 @@ std::vector<const FieldDescriptor*> spec_fields() {
     collect(all, machine_fields());
     collect(all, disk_fields());
     collect(all, cd_fields());
+    collect(all, network_fields());
     collect(all, module_fields());
     return all;
 }

@@ -56,6 +56,8 @@ struct FieldDescriptor {
 [[nodiscard]] std::string_view to_text(DisplayKind value);
 [[nodiscard]] std::string_view to_text(SoundKind value);
 [[nodiscard]] std::string_view to_text(UsbKind value);
+[[nodiscard]] std::string_view to_text(NetworkCard value);
+[[nodiscard]] std::string_view to_text(NetworkBackend value);
 [[nodiscard]] std::string_view to_text(OnReboot value);
 
 }  // namespace skep

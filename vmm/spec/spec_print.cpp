@@ -115,6 +115,7 @@ std::string print_spec(const VmSpec& spec) {
     }
     text += print_items("disks", disk_fields(), spec.disks);
     text += print_items("cds", cd_fields(), spec.cds);
+    text += print_items("networks", network_fields(), spec.networks);
     text += print_items("modules", module_fields(), spec.modules);
     for (const Group& group : k_groups) {
         text += print_group(group, spec);

@@ -32,6 +32,7 @@ class Reader {
             .and_then([&] { return read_machine(root, spec); })
             .and_then([&] { return read_items(root, "disks", disk_fields(), spec.disks); })
             .and_then([&] { return read_items(root, "cds", cd_fields(), spec.cds); })
+            .and_then([&] { return read_items(root, "networks", network_fields(), spec.networks); })
             .and_then([&] { return read_items(root, "modules", module_fields(), spec.modules); })
             .and_then([&] { return check_whole(root, spec); })
             .map([&] { return std::move(spec); });
@@ -92,7 +93,7 @@ class Reader {
     // Fields whose key has no dot are at the top; those of "cpu.*" are in the mapping cpu.
     Status read_machine(const YamlNode& root, VmSpec& spec) const {
         for (const auto& [key, value] : root.entries) {
-            if (key.text == "disks" || key.text == "cds" || key.text == "modules") {
+            if (key.text == "disks" || key.text == "cds" || key.text == "networks" || key.text == "modules") {
                 continue;
             }
             if (UnknownKeys* unknown = group(spec, key.text)) {

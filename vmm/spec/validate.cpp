@@ -14,12 +14,14 @@
 
 #include "vmm/spec/bundle_path.hpp"
 #include "vmm/spec/field_table.hpp"
+#include "vmm/spec/network_forward.hpp"
 
 namespace skep {
 namespace {
 
 constexpr uint64_t k_mib = 1024 * 1024;
 constexpr int k_most_usb_disks = 8;  // USB 3 ports of the controller
+constexpr size_t k_most_networks = 4;  // slots on the PCI bus
 
 class Checker {
   public:
@@ -29,6 +31,7 @@ class Checker {
         check_identity();
         check_resources();
         check_drives();
+        check_networks();
         check_boot();
         return std::move(m_problems);
     }
@@ -95,9 +98,9 @@ class Checker {
 
     void check_id(const std::string& path, const std::string& id) {
         if (!is_good_id(id)) {
-            error(path, "'{}' is not a drive name: use letters, digits, '-' and '_'.", id);
+            error(path, "'{}' is not a name: use letters, digits, '-' and '_'.", id);
         } else if (!m_ids.insert(id).second) {
-            error(path, "Two drives are named '{}'; give each its own name.", id);
+            error(path, "Two drives or cards are named '{}'; give each its own name.", id);
         }
     }
 
@@ -132,6 +135,43 @@ class Checker {
         check_file_name("initrd", m_spec.initrd);
     }
 
+    void check_networks() {
+        if (m_spec.networks.size() > k_most_networks) {
+            error("networks", "A machine has room for {} network cards, not for {}.", k_most_networks, m_spec.networks.size());
+        }
+        std::vector<NetworkForward> forwards;
+        std::set<MacAddress> macs;
+        for (size_t index = 0; index < m_spec.networks.size(); ++index) {
+            const NetworkSpec& network = m_spec.networks[index];
+            const std::string path = fmt::format("networks[{}].", index);
+            check_id(path + "id", network.id);
+            if (const auto mac = network.mac.empty() ? Result<MacAddress>(MacAddress{}) : parse_mac(network.mac); !mac) {
+                error(path + "mac", "{}", mac.error().message);
+            } else if (!macs.insert(effective_mac(m_spec, network)).second) {
+                error(path + "mac", "Two network cards have the MAC address {}; give each its own.", network.mac);
+            }
+            check_forwards(path + "forwards", network, forwards);
+        }
+    }
+
+    void check_forwards(const std::string& path, const NetworkSpec& network, std::vector<NetworkForward>& all) {
+        for (const std::string& text : network.forwards) {
+            const auto forward = parse_forward(text);
+            if (!forward) {
+                error(path, "{}", forward.error().message);
+                return;
+            }
+            if (std::ranges::any_of(all, [&](const NetworkForward& other) { return other.same_place(*forward); })) {
+                error(path, "Port {} of this host is forwarded twice; choose another for one of them.", forward->host_port);
+            }
+            all.push_back(*forward);
+        }
+        if (!network.forwards.empty() && network.backend != NetworkBackend::user) {
+            warning(path, "Port forwards belong to the back end 'user'; the card '{}' has '{}'.", network.id,
+                    to_text(network.backend));
+        }
+    }
+
     void check_file_name(const std::string& path, const std::string& file) {
         if (leaves_folder(file)) {
             error(path, "'{}' leads out of the machine's folder; write an absolute path for files elsewhere.", file);
@@ -142,7 +182,7 @@ class Checker {
         std::set<std::string> seen;
         for (const std::string& id : m_spec.boot) {
             if (m_ids.count(id) == 0) {
-                error("boot", "The boot order names '{}', but the machine has no such disk or CD drive.", id);
+                error("boot", "The boot order names '{}', but the machine has no such disk, CD drive or network card.", id);
             } else if (!seen.insert(id).second) {
                 error("boot", "The boot order names '{}' twice.", id);
             }

@@ -29,6 +29,16 @@ const CdSpec* VmSpec::find_cd(const std::string& cd_id) const {
 
 CdSpec* VmSpec::find_cd(const std::string& cd_id) { return const_cast<CdSpec*>(std::as_const(*this).find_cd(cd_id)); }
 
+const NetworkSpec* VmSpec::find_network(const std::string& network_id) const {
+    const auto found = std::find_if(networks.begin(), networks.end(),
+                                    [&](const NetworkSpec& network) { return network.id == network_id; });
+    return found == networks.end() ? nullptr : &*found;
+}
+
+NetworkSpec* VmSpec::find_network(const std::string& network_id) {
+    return const_cast<NetworkSpec*>(std::as_const(*this).find_network(network_id));
+}
+
 std::vector<std::string> VmSpec::effective_boot_order() const {
     if (!boot.empty()) {
         return boot;
@@ -63,7 +73,7 @@ UsbKind VmSpec::effective_usb() const {
 std::string VmSpec::free_id(const std::string& prefix) const {
     for (unsigned number = 0;; ++number) {
         std::string candidate = fmt::format("{}{}", prefix, number);
-        if (find_disk(candidate) == nullptr && find_cd(candidate) == nullptr) {
+        if (find_disk(candidate) == nullptr && find_cd(candidate) == nullptr && find_network(candidate) == nullptr) {
             return candidate;
         }
     }

@@ -20,6 +20,8 @@ enum class DiskFormat { automatic, raw, qcow2 };          // "auto", "raw", "qco
 enum class DisplayKind { none, vga, virtio };
 enum class SoundKind { automatic, none, silent, sdl };     // "auto", "none", "silent", "sdl"
 enum class UsbKind { automatic, none, xhci };               // "auto", "none", "xhci"
+enum class NetworkCard { virtio };
+enum class NetworkBackend { user, none };
 enum class OnReboot { restart, exit };
 
 // Keys of a mapping that this version does not know, each with its value as YAML text: kept when the
@@ -48,6 +50,19 @@ struct CdSpec {
     bool operator==(const CdSpec&) const = default;
 };
 
+// A network card and what its cable is plugged into.
+struct NetworkSpec {
+    std::string id;                    // "net0"; unique among networks, disks and CDs: names it in the boot order
+    NetworkCard card = NetworkCard::virtio;
+    NetworkBackend backend = NetworkBackend::user;
+    std::string mac;                   // "52:54:00:12:34:56"; empty: made from the machine's id and the card's
+    std::vector<std::string> forwards; // user: ports of the host that lead into the guest (network_forward.hpp)
+    bool restricted = false;           // user: the guest reaches neither the host nor what lies beyond it
+    bool link = true;                  // false: the cable is unplugged
+    UnknownKeys unknown;
+    bool operator==(const NetworkSpec&) const = default;
+};
+
 // A multiboot module: a file and its command line.
 struct ModuleSpec {
     std::string file;
@@ -74,6 +89,7 @@ struct VmSpec {
     std::vector<ModuleSpec> modules;
     std::vector<DiskSpec> disks;
     std::vector<CdSpec> cds;
+    std::vector<NetworkSpec> networks;
     uint32_t serial_ports = 1;               // 16550s at 0x3f8, 0x2f8, 0x3e8, 0x2e8
     DisplayKind display = DisplayKind::none; // files without the key are of machines that have only serial ports
     uint32_t vnc_port = 0;                   // TCP port of 127.0.0.1 for VNC viewers, who need a password; 0: none
@@ -93,6 +109,8 @@ struct VmSpec {
     [[nodiscard]] const DiskSpec* find_disk(const std::string& disk_id) const;
     [[nodiscard]] const CdSpec* find_cd(const std::string& cd_id) const;
     [[nodiscard]] CdSpec* find_cd(const std::string& cd_id);
+    [[nodiscard]] const NetworkSpec* find_network(const std::string& network_id) const;
+    [[nodiscard]] NetworkSpec* find_network(const std::string& network_id);
     // The ids to try in order: `boot` when set, else CDs with a medium and then disks.
     [[nodiscard]] std::vector<std::string> effective_boot_order() const;
     // What `sound` comes to: never automatic.

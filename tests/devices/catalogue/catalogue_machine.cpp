@@ -22,6 +22,7 @@ constexpr uint64_t k_vram_bytes = 256 << 10;
 constexpr PciAddress k_keyboard_address{4, 0};
 constexpr PciAddress k_nvme_address{14, 0};
 constexpr PciAddress k_tablet_address{6, 0};
+constexpr PciAddress k_net_address{8, 0};
 constexpr uint64_t k_ecam = 0xb000'0000;
 constexpr GuestAddress k_flash = 0xffc0'0000;
 constexpr uint64_t k_flash_size = 4 * CfiFlash::k_block;
@@ -71,6 +72,7 @@ const std::vector<CatalogueEntry>& catalogue_entries() {
         {"xhci0", {}, XhciController::k_pci_address},
         {"virtio-input-keyboard", {}, k_keyboard_address},
         {"virtio-input-tablet", {}, k_tablet_address},
+        {"virtio-net-net0", {}, k_net_address},
         {"fw_cfg", {{false, 0x510, 12}}},
         {"flash", {{true, k_flash, k_flash_size}}},
     };
@@ -113,6 +115,9 @@ CatalogueMachine::CatalogueMachine()
                                     make_virtio_keyboard(*machine.memory, input)));
     add(std::make_unique<VirtioPci>(context, "virtio-input-tablet", k_tablet_address,
                                     make_virtio_tablet(*machine.memory, input)));
+    add(std::make_unique<VirtioPci>(context, "virtio-net-net0", k_net_address,
+                                    make_virtio_net(*machine.memory, std::make_shared<NetCable>(NetCable::Link::up),
+                                                    {.mac = {0x52, 0x54, 0, 1, 2, 3}, .queue_pairs = 2})));
     auto fw_cfg = std::make_unique<FwCfg>(context);
     fw_cfg->set_item(0, bytes_of("QEMU"));
     EXPECT_TRUE(fw_cfg->set_file("etc/test", bytes_of("some bytes for the firmware")));

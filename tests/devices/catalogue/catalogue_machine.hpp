@@ -20,6 +20,7 @@
 #include "devices/video/vga_adapter.hpp"
 #include "devices/virtio/virtio_blk.hpp"
 #include "devices/virtio/virtio_input.hpp"
+#include "devices/virtio/virtio_net.hpp"
 #include "devices/virtio/virtio_rng.hpp"
 #include "devices/virtio/virtio_vga.hpp"
 #include "display/input/input_hub.hpp"
