@@ -39,7 +39,7 @@ namespace {
 constexpr uint8_t k_rng_slot = 3;
 constexpr uint8_t k_first_disk_slot = 4;
 constexpr uint8_t k_last_disk_slot = 23;
-constexpr std::array<uint8_t, 4> k_network_slots{2, 28, 29, 30};
+constexpr std::array<uint8_t, 4> k_network_slots{2, 26, 28, 30};
 constexpr unsigned k_ahci_ports = 6;
 constexpr uint32_t k_cd_block_size = 2048;
 constexpr unsigned k_most_queues = 4;  // more bring nothing on one back end
