@@ -103,7 +103,7 @@ class NvmeController final : public PciFunction {
     [[nodiscard]] uint32_t default_feature(uint8_t feature) const;
 
     // --- nvme_io.cpp
-    void start(uint16_t queue, const NvmeCommand& command);
+    void start_command(uint16_t queue, const NvmeCommand& command);
     [[nodiscard]] nvme::StatusCode start_transfer(const std::shared_ptr<Flight>& flight);
     [[nodiscard]] nvme::StatusCode start_write_zeroes(const std::shared_ptr<Flight>& flight);
     [[nodiscard]] nvme::StatusCode start_dataset_management(const std::shared_ptr<Flight>& flight);

@@ -37,7 +37,7 @@ Durability NvmeController::durability(bool force_unit_access) const {
     return force_unit_access || !cached ? Durability::through : Durability::cached;
 }
 
-void NvmeController::start(uint16_t queue, const NvmeCommand& command) {
+void NvmeController::start_command(uint16_t queue, const NvmeCommand& command) {
     auto flight = std::make_shared<Flight>();
     flight->queue = queue;
     flight->command = command;

@@ -79,7 +79,7 @@ void NvmeController::process_all() {
 
 void NvmeController::execute(uint16_t queue, const NvmeCommand& command) {
     if (queue != 0) {
-        start(queue, command);
+        start_command(queue, command);
         return;
     }
     const Answer answer = command.plain_prps() ? admin(command) : Answer{k_invalid_field};
