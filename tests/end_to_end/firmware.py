@@ -57,7 +57,7 @@ def install(iso, firmware, bus, disk):
     try:
         check(machine.json("info")["firmware"] == firmware, f"create must choose {firmware} for this CD")
         console = machine.start()
-        check("there" in console.run("test -b /dev/sr0 && echo there"), "no CD drive in the guest")
+        check("there" in console.run(f"test -b /dev/sr0 && test -b {disk} && echo there"), "no CD drive or no disk in the guest")
         console.run(f"dd if=/dev/sr0 of={disk} bs=1M && sync", 200)
         console.send("reboot\n")
         console.expect("skep: Linux", 300)

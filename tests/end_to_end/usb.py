@@ -28,6 +28,7 @@ def machine(sandbox):
 
 def events(guest, name, act):
     """What the input device of that name tells while act() works: (type, code, value)."""
+    guest.run(f"for i in $(seq 100); do grep -q 'Name=.*{name}' /proc/bus/input/devices && break; sleep 0.1; done")
     node = re.search(r"event\d+", guest.run(f"grep -A5 'Name=.*{name}' /proc/bus/input/devices | grep Handlers")).group(0)
     guest.run(f"(cat /dev/input/{node} > /tmp/e & echo $! > /tmp/p)")
     time.sleep(1)
