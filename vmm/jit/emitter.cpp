@@ -283,6 +283,7 @@ bool Emitter::emit_fallback(GuestInstruction& one) {
     m_flags = {.host = false, .memory = true};
     const uint32_t index = make_site();
     Site& site = m_sites.back();
+    site.comes_back = false;
     const interp::Decoded decoded = interp::decode_instruction(std::span(site.bytes).first(site.length), mode_of(m_region->key), 0);
     count_site(index, &ProfileCounters::interpreted);
     a.mov(ecx, index);

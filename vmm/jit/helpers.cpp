@@ -89,7 +89,7 @@ ExitKind interpret_site(JitTranslator* translator, uint32_t index) noexcept {
     if (site.straddles && !translator->find_next_page(site, rip)) {
         return ExitKind::run_loop;
     }
-    if (site.mnemonic == ZYDIS_MNEMONIC_STI && !site.region->stale && let_interrupts_in(core)) {
+    if (site.mnemonic == ZYDIS_MNEMONIC_STI && site.comes_back && !site.region->stale && let_interrupts_in(core)) {
         core.rip = rip + site.length;
         return ExitKind::none;
     }

@@ -39,6 +39,7 @@ struct Site {
     const Region* region = nullptr;
     uint16_t offset = 0;  // in the page
     bool decoded = false;
+    bool comes_back = true;         // code follows it in its region, whatever its flow; false: only with Flow::next
     bool straddles = false;         // it ends on the next page:
     JumpSite* next_page = nullptr;  // its page_key says where the bytes there are known to be the ones below; may be null
     interp::Flow flow = interp::Flow::next;

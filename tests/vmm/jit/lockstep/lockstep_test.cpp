@@ -52,6 +52,12 @@ TEST_P(UndefinedFlags, are_no_difference) {
 }
 INSTANTIATE_TEST_SUITE_P(Lockstep, UndefinedFlags, testing::Values(3887852486771, 10477633397161, 3672004496330));
 
+// STI at the end of a block is the interpreter's, and no code follows it there.
+TEST(Lockstep, sti_at_the_end_of_a_block_leaves_the_region) {
+    const auto reference = make_engine("interp"), other = make_engine("jit-warm");
+    EXPECT_EQ(Lockstep(*reference, *other).run_seed(12723077444582), "");
+}
+
 class WrongEngine : public testing::TestWithParam<const char*> {};
 TEST_P(WrongEngine, is_found_out) {
     const auto reference = make_engine("interp"), other = make_engine(GetParam());
