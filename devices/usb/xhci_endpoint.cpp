@@ -33,8 +33,7 @@ bool Endpoint::configure(const Context& input) {
     m_dequeue = RingPosition::unpack(input.words[2] | uint64_t{input.words[3]} << 32);
     m_moved = 0;
     m_current.reset();
-    m_stage = Stage::none;
-    m_data.clear();
+    end_control();
     set_state(k_ep_running);
     return true;
 }
@@ -43,6 +42,12 @@ void Endpoint::disable() {
     m_current.reset();
     m_moved = 0;
     set_state(k_ep_disabled);
+}
+
+void Endpoint::end_control() {
+    m_stage = Stage::none;
+    m_data.clear();
+    m_data_moved = 0;
 }
 
 void Endpoint::set_max_packet_size(uint32_t size) {
@@ -98,7 +103,7 @@ Completion Endpoint::reset() {
     if (m_state != k_ep_halted) {
         return k_context_state_error;
     }
-    m_stage = Stage::none;
+    end_control();
     set_state(k_ep_stopped);
     return k_success;
 }
@@ -110,7 +115,7 @@ Completion Endpoint::set_dequeue(RingPosition position) {
     m_dequeue = position;
     m_moved = 0;
     m_current.reset();
-    m_stage = Stage::none;
+    end_control();
     set_state(k_ep_stopped);
     return k_success;
 }
@@ -243,11 +248,10 @@ std::optional<UsbAnswer> Endpoint::control_stage(UsbDevice& device, const Descri
         return data_stage(descriptor);
     }
     if (first.type() == k_trb_status && m_stage != Stage::none) {
-        m_stage = Stage::none;
         if (!m_setup.to_host() && m_setup.length != 0) {
             m_refused = device.control(m_setup, m_data) == UsbAnswer::stall;
         }
-        m_data.clear();
+        end_control();
         return m_refused ? UsbAnswer::stall : UsbAnswer::ack;
     }
     m_controller.guest_errors.report("slot {}: a TRB of type {} is not what a control transfer goes on with", m_slot, first.type());
@@ -344,7 +348,7 @@ void Endpoint::fail(const Descriptor& descriptor, Completion code, EndpointState
     post(culprit != nullptr ? culprit->trb : none, culprit != nullptr ? culprit->address : m_dequeue.address, code,
          length - static_cast<uint32_t>(std::min<uint64_t>(left, length)));
     m_moved = 0;
-    m_stage = Stage::none;
+    end_control();
     m_current.reset();
     set_state(state);
 }

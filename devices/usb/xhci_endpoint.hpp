@@ -72,6 +72,7 @@ class Endpoint {
     std::optional<UsbAnswer> control_stage(UsbDevice& device, const Descriptor& descriptor);
     std::optional<UsbAnswer> setup_stage(UsbDevice& device, const Trb& trb);
     UsbAnswer data_stage(const Descriptor& descriptor);
+    void end_control();
     std::optional<UsbAnswer> move_data(UsbDevice& device, const Descriptor& descriptor);
     void complete(const Descriptor& descriptor);
     void fail(const Descriptor& descriptor, Completion code, EndpointState state);

@@ -221,6 +221,7 @@ class Session {
             StateReader reader(state);
             controller.load(reader);
             if (!reader.ok() || !reader.at_end() || m_machine.saved() != state) {
+                log_error("{}", reader.ok() ? "saved again it is another state" : reader.status().error().message);
                 __builtin_trap();  // what was saved must come back the same
             }
             controller.resume();

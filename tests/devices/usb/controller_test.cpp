@@ -525,6 +525,18 @@ TEST_F(Xhci, saveAndLoad_inMidTransfer_goesOn) {
     EXPECT_EQ(driver.read(XhciDriver::k_data, 4), (XhciDriver::Bytes{1, 2, 3, 4}));
 }
 
+TEST_F(Xhci, saveAndLoad_afterControlTransfersWithData_isPossible) {
+    const unsigned slot = start_probe();
+    probe->answer = {1, 2, 3};
+    EXPECT_EQ(driver.control(slot, XhciDriver::setup(0x80, 6, 0x100, 0, 64)), k_success);
+    xhci->pause();
+    const auto state = saved();
+    StateReader reader(state);
+    xhci->load(reader);
+    EXPECT_TRUE(reader.ok()) << reader.status().error().message;
+    EXPECT_EQ(saved(), state);
+}
+
 TEST_F(Xhci, load_otherDeviceInThePort_isRefused) {
     start_probe();
     xhci->pause();
