@@ -2,8 +2,9 @@
 #include "app/worker/install_watch.hpp"
 
 #include <algorithm>
-#include <future>
+#include <utility>
 
+#include "devices/block/block_requests.hpp"
 #include "vmm/base/bits.hpp"
 #include "vmm/media/partitioning.hpp"
 
@@ -21,12 +22,8 @@ class BackendSource final : public ByteSource {
         }
         const uint64_t first = align_down(offset, m_backend.info().block_size);
         std::vector<std::byte> blocks(align_up(offset + to.size(), m_backend.info().block_size) - first);
-        std::promise<BlockStatus> done;
-        m_backend.submit({.op = BlockOp::read,
-                          .offset = first,
-                          .buffers = {{blocks.data(), blocks.size()}},
-                          .done = [&done](BlockStatus status) { done.set_value(status); }});
-        if (done.get_future().get() != BlockStatus::ok) {
+        BlockRequest request{.op = BlockOp::read, .offset = first, .buffers = {{blocks.data(), blocks.size()}}, .done = {}};
+        if (start_request(m_backend, std::move(request)).get() != BlockStatus::ok) {
             return false;
         }
         std::copy_n(blocks.begin() + static_cast<long>(offset - first), to.size(), to.begin());

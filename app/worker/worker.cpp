@@ -221,13 +221,10 @@ void Worker::eject_installer() {
         }
         const std::string sentence = fmt::format("A system was installed: '{}' was ejected, and the machine starts from its disk.",
                                                  std::filesystem::path(cd.path).filename().string());
-        log_info("{}", sentence);
-        m_built.ahci->change_cd(cd.port, nullptr);
-        find_drive(cd.id).value()->path.clear();
-        if (m_server) {
-            m_server->cd_changed(cd.id, {}, sentence);
+        if (change_medium(cd.id, {}, sentence)) {
+            log_info("{}", sentence);
+            forget_medium(cd.id);
         }
-        forget_medium(cd.id);
     }
 }
 
@@ -422,7 +419,7 @@ Result<BuiltCd*> Worker::find_drive(const std::string& drive) {
                          : fail(ErrorKind::not_found, "This machine has no CD drive '{}'.", drive);
 }
 
-Status Worker::change_medium(const std::string& drive, const std::string& file) {
+Status Worker::change_medium(const std::string& drive, const std::string& file, const std::string& why) {
     auto cd = find_drive(drive);
     if (!cd) {
         return tl::unexpected(cd.error());
@@ -438,7 +435,7 @@ Status Worker::change_medium(const std::string& drive, const std::string& file) 
     m_built.ahci->change_cd((*cd)->port, std::move(medium));
     (*cd)->path = file;
     if (m_server) {
-        m_server->cd_changed((*cd)->id, file);
+        m_server->cd_changed((*cd)->id, file, why);
     }
     return {};
 }

@@ -88,7 +88,8 @@ class Worker final : public MachineControl {
     [[nodiscard]] std::vector<std::shared_ptr<BlockBackend>> writable_backends() const;
     void cancel_held_writes();
     void flush_disks();
-    Status change_medium(const std::string& drive, const std::string& file);
+    // file: empty ejects. why: a sentence for the user where it is not the user who did it.
+    Status change_medium(const std::string& drive, const std::string& file, const std::string& why = {});
     [[nodiscard]] Result<BuiltCd*> find_drive(const std::string& drive);
 
     WorkerInputs m_inputs;

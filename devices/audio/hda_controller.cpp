@@ -83,11 +83,9 @@ void HdaController::resume() {
     schedule();
 }
 
-void HdaController::config_written(unsigned offset, unsigned size) {
-    if (offset < pci::k_command + 2 && offset + size > pci::k_command && bus_master()) {
-        m_commands.run();
-        advance_streams();
-    }
+void HdaController::bus_master_allowed() {
+    m_commands.run();
+    advance_streams();
 }
 
 uint32_t HdaController::wall_clock() const {

@@ -40,7 +40,7 @@ class HdaController final : public PciFunction {
 
     uint64_t bar_read(unsigned bar, uint64_t offset, unsigned size) override;
     void bar_write(unsigned bar, uint64_t offset, unsigned size, uint64_t value) override;
-    void config_written(unsigned offset, unsigned size) override;
+    void bus_master_allowed() override;
 
     [[nodiscard]] uint32_t read_register(unsigned reg);
     [[nodiscard]] uint32_t read_global(unsigned reg) const;

@@ -7,6 +7,7 @@
 #include <climits>
 #include <cstring>
 
+#include "devices/block/block_requests.hpp"
 #include "vmm/base/log.hpp"
 
 namespace skep {
@@ -23,7 +24,6 @@ const std::array<char, k_zero_chunk>& zeros() {
     return k_zeros;
 }
 
-bool changes_data(BlockOp op) { return op == BlockOp::write || op == BlockOp::discard || op == BlockOp::write_zeroes; }
 
 FileOpKind first_choice(const BlockRequest& request) {
     switch (request.op) {
@@ -43,9 +43,7 @@ RawImage::RawImage(std::string path, BlockInfo info, uint64_t file_size, Fd fd, 
     : m_path(std::move(path)), m_info(info), m_file_size(file_size), m_fd(std::move(fd)), m_engine(std::move(engine)) {}
 
 RawImage::~RawImage() {
-    drain();
-    cancel_held();
-    drain();
+    finish_all(*this);
 }
 
 BlockStatus RawImage::validate(const Pending& pending) const {
@@ -61,8 +59,7 @@ BlockStatus RawImage::validate(const Pending& pending) const {
 
 void RawImage::submit(BlockRequest request) {
     auto pending = std::make_shared<Pending>();
-    const bool has_buffers = request.op == BlockOp::read || request.op == BlockOp::write;
-    pending->length = request.op == BlockOp::flush ? 0 : has_buffers ? total_bytes(request.buffers) : request.length;
+    pending->length = request_length(request);
     pending->kind = first_choice(request);
     pending->request = std::move(request);
     {

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <future>
 
+#include "devices/block/block_requests.hpp"
 #include "devices/block/image_file.hpp"
 #include "devices/block/raw.hpp"
 #include "devices/formats/qcow2.hpp"
@@ -21,18 +22,8 @@ namespace {
 constexpr uint64_t k_chunk = uint64_t{2} << 20;
 constexpr uint64_t k_zero_step = 64 << 10;  // runs of zeros shorter than this are written
 
-std::future<BlockStatus> start(BlockBackend& disk, BlockOp op, uint64_t offset, std::span<uint8_t> bytes) {
-    auto promise = std::make_shared<std::promise<BlockStatus>>();
-    BlockRequest request;
-    request.op = op;
-    request.offset = offset;
-    request.length = bytes.size();
-    if (op == BlockOp::read || op == BlockOp::write) {
-        request.buffers = {{bytes.data(), bytes.size()}};
-    }
-    request.done = [promise](BlockStatus status) { promise->set_value(status); };
-    disk.submit(std::move(request));
-    return promise->get_future();
+BlockRequest request_for(BlockOp op, uint64_t offset, std::span<uint8_t> bytes) {
+    return {.op = op, .offset = offset, .length = bytes.size(), .buffers = {{bytes.data(), bytes.size()}}, .done = {}};
 }
 
 bool is_zero(std::span<const uint8_t> bytes) {
@@ -45,14 +36,14 @@ Status for_each_chunk(BlockBackend& from, const std::string& name, const Progres
     const uint64_t size = from.info().size;
     std::vector<uint8_t> buffers[2] = {std::vector<uint8_t>(k_chunk), std::vector<uint8_t>(k_chunk)};
     const auto piece = [&](uint64_t at) { return std::span(buffers[at / k_chunk % 2]).first(std::min(k_chunk, size - at)); };
-    std::future<BlockStatus> next = start(from, BlockOp::read, 0, piece(0));
+    std::future<BlockStatus> next = start_request(from, request_for(BlockOp::read, 0, piece(0)));
     Status status;
     for (uint64_t at = 0; at < size; at += k_chunk) {
         if (next.get() != BlockStatus::ok) {
             return fail(ErrorKind::io, "Reading {} failed at {} of {} bytes.", name, at, size);
         }
         if (at + k_chunk < size) {
-            next = start(from, BlockOp::read, at + k_chunk, piece(at + k_chunk));
+            next = start_request(from, request_for(BlockOp::read, at + k_chunk, piece(at + k_chunk)));
         }
         status = write(at, piece(at));
         if (status && !goes_on(progress, static_cast<double>(at) / static_cast<double>(size))) {
@@ -75,7 +66,7 @@ Status write_where_not_zero(BlockBackend& target, uint64_t at, std::span<uint8_t
         while (end < bytes.size() && !is_zero(step(end))) {
             end += step(end).size();
         }
-        if (end > begin && start(target, BlockOp::write, at + begin, bytes.subspan(begin, end - begin)).get() != BlockStatus::ok) {
+        if (end > begin && start_request(target, request_for(BlockOp::write, at + begin, bytes.subspan(begin, end - begin))).get() != BlockStatus::ok) {
             return fail(ErrorKind::no_space, "Writing the new image failed: is the disk full?");
         }
         begin = end < bytes.size() ? end + step(end).size() : end;
@@ -84,7 +75,7 @@ Status write_where_not_zero(BlockBackend& target, uint64_t at, std::span<uint8_t
 }
 
 Status sync(BlockBackend& disk, const std::string& name) {
-    if (start(disk, BlockOp::flush, 0, {}).get() != BlockStatus::ok) {
+    if (start_request(disk, {.op = BlockOp::flush, .buffers = {}, .done = {}}).get() != BlockStatus::ok) {
         return fail(ErrorKind::io, "{} could not be made durable on the disk.", name);
     }
     return {};
@@ -257,7 +248,7 @@ Status commit_image(const std::string& overlay, const BackingPolicy& backing, co
     std::vector<uint8_t> below(k_chunk);
     const Status copied = for_each_chunk(**top, overlay, progress, [&](uint64_t at, std::span<uint8_t> bytes) -> Status {
         const std::span<uint8_t> old = std::span(below).first(bytes.size());
-        if (start(**base, BlockOp::read, at, old).get() != BlockStatus::ok) {
+        if (start_request(**base, request_for(BlockOp::read, at, old)).get() != BlockStatus::ok) {
             return fail(ErrorKind::io, "Reading {} failed.", base_path->string());
         }
         for (size_t i = 0; i < bytes.size(); i += k_zero_step) {
@@ -266,7 +257,7 @@ Status commit_image(const std::string& overlay, const BackingPolicy& backing, co
                 continue;
             }
             const BlockOp op = is_zero(piece) ? BlockOp::write_zeroes : BlockOp::write;
-            if (start(**base, op, at + i, piece).get() != BlockStatus::ok) {
+            if (start_request(**base, request_for(op, at + i, piece)).get() != BlockStatus::ok) {
                 return fail(ErrorKind::io, "Writing {} failed; {} still has everything.", base_path->string(), overlay);
             }
         }

@@ -12,7 +12,7 @@ namespace skep {
 
 struct NatReport {
     struct Name {
-        std::string name;       // "deb.debian.org"; only letters, digits, '-', '_' and '.'
+        std::string name;       // "www.example.org"; only letters, digits, '-', '_' and '.'
         std::string addresses;  // joined by ','; empty: there is no such name
         uint64_t count = 0;     // how often it was asked for
     };

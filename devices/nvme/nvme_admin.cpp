@@ -2,6 +2,7 @@
 // NvmeController: the admin command set (NVM Express 1.4, chapter 5).
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "devices/nvme/nvme_controller.hpp"
 #include "vmm/base/bits.hpp"
@@ -15,6 +16,33 @@ namespace {
 constexpr size_t k_most_event_requests = 4;
 
 enum Cns : uint8_t { k_cns_namespace = 0, k_cns_controller = 1, k_cns_active_namespaces = 2, k_cns_descriptors = 3 };
+// What both commands that create a queue carry (5.3, 5.4: PRP1, command dwords 10 and 11).
+struct NewQueue {
+    explicit NewQueue(const NvmeCommand& command)
+        : id(static_cast<uint16_t>(command.cdw(10))),
+          entries((command.cdw(10) >> 16) + 1),
+          base(command.prp1()),
+          contiguous((command.cdw(11) & 1) != 0),
+          other(static_cast<uint16_t>(command.cdw(11) >> 16)) {}
+
+    // Nothing where the queue can lie there.
+    [[nodiscard]] std::optional<StatusCode> refused() const {
+        if (entries < 2 || entries > k_most_entries) {
+            return k_invalid_queue_size;
+        }
+        if (!contiguous) {
+            return k_invalid_field;
+        }
+        return base % k_nvme_page != 0 ? std::optional(k_invalid_prp_offset) : std::nullopt;
+    }
+
+    uint16_t id;
+    uint32_t entries;
+    uint64_t base;
+    bool contiguous;
+    uint16_t other;  // the interrupt vector, or the completion queue
+};
+
 enum LogPage : uint8_t { k_error_log = 1, k_health_log = 2, k_firmware_log = 3 };
 
 }  // namespace
@@ -143,54 +171,36 @@ NvmeController::Answer NvmeController::set_features(const NvmeCommand& command) 
 }
 
 NvmeController::Answer NvmeController::create_completion_queue(const NvmeCommand& command) {
-    const auto id = static_cast<uint16_t>(command.cdw(10));
-    const uint32_t entries = (command.cdw(10) >> 16) + 1;
-    const bool contiguous = (command.cdw(11) & 1) != 0;
+    const NewQueue queue(command);
     const bool interrupts = (command.cdw(11) & 2) != 0;
-    const auto vector = static_cast<uint16_t>(command.cdw(11) >> 16);
-    if (id == 0 || id > m_queue_pairs || completion_queue(id) != nullptr) {
+    if (queue.id == 0 || queue.id > m_queue_pairs || completion_queue(queue.id) != nullptr) {
         return {k_invalid_queue_identifier};
     }
-    if (entries < 2 || entries > k_most_entries) {
-        return {k_invalid_queue_size};
+    if (const auto why = queue.refused()) {
+        return {*why};
     }
-    if (!contiguous) {
-        return {k_invalid_field};
-    }
-    if (command.prp1() % k_nvme_page != 0) {
-        return {k_invalid_prp_offset};
-    }
-    if (interrupts && vector > m_queue_pairs) {
+    if (interrupts && queue.other > m_queue_pairs) {
         return {k_invalid_interrupt_vector};
     }
     using Interrupts = NvmeCompletionQueue::Interrupts;
-    m_completion_queues.emplace(
-        id, NvmeCompletionQueue(command.prp1(), entries, interrupts ? Interrupts::on : Interrupts::off, vector));
+    m_completion_queues.emplace(queue.id, NvmeCompletionQueue(queue.base, queue.entries,
+                                                              interrupts ? Interrupts::on : Interrupts::off, queue.other));
     return {};
 }
 
 NvmeController::Answer NvmeController::create_submission_queue(const NvmeCommand& command) {
-    const auto id = static_cast<uint16_t>(command.cdw(10));
-    const uint32_t entries = (command.cdw(10) >> 16) + 1;
-    const bool contiguous = (command.cdw(11) & 1) != 0;
-    const auto completion_id = static_cast<uint16_t>(command.cdw(11) >> 16);
-    if (id == 0 || id > m_queue_pairs || submission_queue(id) != nullptr) {
+    const NewQueue queue(command);
+    if (queue.id == 0 || queue.id > m_queue_pairs || submission_queue(queue.id) != nullptr) {
         return {k_invalid_queue_identifier};
     }
-    if (completion_id == 0 || completion_queue(completion_id) == nullptr) {
-        return {completion_id > m_queue_pairs ? k_invalid_queue_identifier : k_completion_queue_invalid};
+    if (queue.other == 0 || completion_queue(queue.other) == nullptr) {
+        return {queue.other > m_queue_pairs ? k_invalid_queue_identifier : k_completion_queue_invalid};
     }
-    if (entries < 2 || entries > k_most_entries) {
-        return {k_invalid_queue_size};
+    if (const auto why = queue.refused()) {
+        return {*why};
     }
-    if (!contiguous) {
-        return {k_invalid_field};
-    }
-    if (command.prp1() % k_nvme_page != 0) {
-        return {k_invalid_prp_offset};
-    }
-    m_submission_queues.emplace(id, NvmeSubmissionQueue(command.prp1(), entries, completion_id));
-    ++completion_queue(completion_id)->users;
+    m_submission_queues.emplace(queue.id, NvmeSubmissionQueue(queue.base, queue.entries, queue.other));
+    ++completion_queue(queue.other)->users;
     return {};
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "devices/block/block_requests.hpp"
 #include "vmm/base/bits.hpp"
 
 namespace skep {
@@ -41,11 +42,7 @@ void NvmeController::quiesce(Held held) {
         const std::lock_guard lock(gate());
         m_stopped = true;
     }
-    m_disk->drain();
-    if (held == Held::cancel) {
-        m_disk->cancel_held();
-        m_disk->drain();
-    }
+    held == Held::cancel ? finish_all(*m_disk) : m_disk->drain();
 }
 
 void NvmeController::reset() {
@@ -209,15 +206,11 @@ void NvmeController::shut_down() {
             return;
         }
         --m_in_flight;
-        shutdown_done();
+        if ((m_csts & k_csts_shst) == k_csts_shutting_down) {
+            m_csts = (m_csts & ~k_csts_shst) | k_csts_shut_down;
+        }
     };
     m_disk->submit(std::move(flush));
-}
-
-void NvmeController::shutdown_done() {
-    if ((m_csts & k_csts_shst) == k_csts_shutting_down) {
-        m_csts = (m_csts & ~k_csts_shst) | k_csts_shut_down;
-    }
 }
 
 void NvmeController::fatal(const char* why) {
@@ -225,10 +218,8 @@ void NvmeController::fatal(const char* why) {
     m_csts |= k_csts_cfs;
 }
 
-void NvmeController::config_written(unsigned offset, unsigned size) {
-    if (offset < pci::k_command + 2 && offset + size > pci::k_command && bus_master()) {
-        process_all();
-    }
+void NvmeController::bus_master_allowed() {
+    process_all();
 }
 
 }  // namespace skep

@@ -54,7 +54,7 @@ class NvmeController final : public PciFunction {
 
     uint64_t bar_read(unsigned bar, uint64_t offset, unsigned size) override;
     void bar_write(unsigned bar, uint64_t offset, unsigned size, uint64_t value) override;
-    void config_written(unsigned offset, unsigned size) override;
+    void bus_master_allowed() override;
 
     // --- nvme_controller.cpp: registers and life
     [[nodiscard]] uint32_t read_register(unsigned offset) const;
@@ -63,7 +63,6 @@ class NvmeController final : public PciFunction {
     void enable();
     void disable();
     void shut_down();
-    void shutdown_done();
     void power_on_registers();
     void fatal(const char* why);
     void orphan_done();

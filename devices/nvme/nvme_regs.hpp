@@ -26,7 +26,7 @@ inline constexpr uint64_t k_cap_value = (k_most_entries - 1) | uint64_t{1} << 16
 
 // 3.1.5 CC
 inline constexpr uint32_t k_cc_en = 1;
-inline constexpr unsigned k_cc_css = 4, k_cc_mps = 7, k_cc_ams = 11, k_cc_shn = 14, k_cc_iosqes = 16, k_cc_iocqes = 20;
+inline constexpr unsigned k_cc_css = 4, k_cc_mps = 7, k_cc_ams = 11, k_cc_shn = 14;
 
 // 3.1.6 CSTS
 inline constexpr uint32_t k_csts_rdy = 1;
@@ -85,8 +85,6 @@ enum StatusCode : uint16_t {
     k_invalid_opcode = 0x001,
     k_invalid_field = 0x002,
     k_data_transfer_error = 0x004,
-    k_internal_error = 0x006,
-    k_aborted_by_deletion = 0x008,
     k_invalid_namespace = 0x00b,
     k_invalid_prp_offset = 0x013,
     k_write_protected = 0x020,

@@ -176,6 +176,9 @@ void PciFunction::config_write(unsigned offset, unsigned size, uint32_t value) {
     if (offset < pci::k_config_size) {
         react(offset, size);
         config_written(offset, size);
+        if (overlaps(offset, size, pci::k_command, 2) && bus_master()) {
+            bus_master_allowed();
+        }
     }
 }
 
@@ -297,6 +300,7 @@ uint64_t PciFunction::bar_read(unsigned /*bar*/, uint64_t /*offset*/, unsigned s
 void PciFunction::bar_write(unsigned /*bar*/, uint64_t /*offset*/, unsigned /*size*/, uint64_t /*value*/) {}
 void PciFunction::before_config_read(unsigned /*offset*/, unsigned /*size*/) {}
 void PciFunction::config_written(unsigned /*offset*/, unsigned /*size*/) {}
+void PciFunction::bus_master_allowed() {}
 
 void PciFunction::notify_message(unsigned vector) {
     if (msix_enabled()) {

@@ -120,6 +120,8 @@ class PciFunction : public Device {
     virtual void before_config_read(unsigned offset, unsigned size);
     // After a write was stored under the masks and the base has acted on it.
     virtual void config_written(unsigned offset, unsigned size);
+    // COMMAND was written and the function may do DMA: work that waited for it may begin.
+    virtual void bus_master_allowed();
 
   private:
     struct Bar final : IoHandler {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "devices/block/block_requests.hpp"
 #include "devices/storage/atapi_cd.hpp"
 #include "vmm/base/bits.hpp"
 
@@ -165,11 +166,9 @@ void AhciController::bar_write(unsigned /*bar*/, uint64_t offset, unsigned /*siz
     write_register(static_cast<unsigned>(offset), static_cast<uint32_t>(value));
 }
 
-void AhciController::config_written(unsigned offset, unsigned size) {
-    if (offset < pci::k_command + 2 && offset + size > pci::k_command && bus_master()) {
-        for (const auto& port : m_ports) {
-            port->kick();
-        }
+void AhciController::bus_master_allowed() {
+    for (const auto& port : m_ports) {
+        port->kick();
     }
 }
 
@@ -182,13 +181,8 @@ void AhciController::quiesce(Held held) {
     }
     for (const auto& port : m_ports) {
         const std::shared_ptr<BlockBackend> backend = port->device() != nullptr ? port->device()->backend() : nullptr;
-        if (!backend) {
-            continue;
-        }
-        backend->drain();
-        if (held == Held::cancel) {
-            backend->cancel_held();
-            backend->drain();
+        if (backend) {
+            held == Held::cancel ? finish_all(*backend) : backend->drain();
         }
     }
 }

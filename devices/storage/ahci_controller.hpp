@@ -34,7 +34,7 @@ class AhciController final : public PciFunction {
   private:
     uint64_t bar_read(unsigned bar, uint64_t offset, unsigned size) override;
     void bar_write(unsigned bar, uint64_t offset, unsigned size, uint64_t value) override;
-    void config_written(unsigned offset, unsigned size) override;
+    void bus_master_allowed() override;
 
     [[nodiscard]] uint32_t read_register(unsigned offset) const;
     void write_register(unsigned offset, uint32_t value);

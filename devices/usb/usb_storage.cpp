@@ -5,6 +5,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "devices/block/block_requests.hpp"
 #include "devices/usb/scsi_disk.hpp"
 #include "devices/usb/usb_function.hpp"
 #include "vmm/base/bits.hpp"
@@ -65,9 +66,7 @@ class UsbStorage final : public UsbFunction {
     void reset() override;
     void drain() override { m_backend->drain(); }
     void cancel_held() override {
-        m_backend->drain();
-        m_backend->cancel_held();
-        m_backend->drain();
+        finish_all(*m_backend);
     }
     void save(StateWriter& writer) const override;
     void load(StateReader& reader) override;

@@ -169,10 +169,8 @@ void XhciController::resume() {
     process();
 }
 
-void XhciController::config_written(unsigned offset, unsigned size) {
-    if (offset < pci::k_command + 2 && offset + size > pci::k_command && bus_master()) {
-        process();
-    }
+void XhciController::bus_master_allowed() {
+    process();
 }
 
 // --- interrupts ------------------------------------------------------------------------------------------------------------------
