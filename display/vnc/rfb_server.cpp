@@ -91,8 +91,7 @@ void RfbServer::add_viewer(Fd socket, const std::string& password) {
             }
         });
     };
-    m_viewers[id] = std::make_unique<RfbViewer>(
-        m_screen, m_input, RfbViewer::Config{std::move(socket), m_name, password, std::move(gone)});
+    m_viewers[id] = std::make_unique<RfbViewer>(m_screen, m_input, RfbSession::Config{std::move(socket), m_name, password}, std::move(gone));
 }
 
 Result<Fd> listen_loopback(uint16_t port) {

@@ -3,378 +3,45 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
-
-#include "display/input/scan_codes.hpp"
-#include "display/vnc/rfb_gate.hpp"
-
-extern "C" {
-#include <rfb/rfbregion.h>
-}
 
 namespace skep {
-namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 
-// While something moves, 60 pictures a second; a still screen is looked at ever less often, and a viewer that types
-// or points brings the pace back, for its guest is about to answer.
-constexpr milliseconds k_fastest{16};
-constexpr milliseconds k_slowest{50};
-// A handshake, or the rest of a message, takes no longer.
-constexpr milliseconds k_patience{10'000};
-constexpr milliseconds k_look_again{5};  // for the rest of a message: poll() cannot wait for more than some bytes
-constexpr ScreenSize k_no_picture_size{640, 480};
-constexpr int32_t k_not_moved = 0x7fff;  // what a viewer that sends ways adds to them
-
-ScreenSize first_size(const Screen::Update& update) {
-    return update.surface != nullptr ? update.surface->size() : k_no_picture_size;
-}
-
-RfbViewer& viewer_of(rfbClientRec* client) { return *static_cast<RfbViewer*>(client->screen->screenData); }
-
-}  // namespace
-
-RfbViewer::RfbViewer(Screen& screen, InputHub& input, Config config)
-    : m_screen(screen),
-      m_input(input),
-      m_config(std::move(config)),
-      m_socket(fcntl(m_config.socket.get(), F_DUPFD_CLOEXEC, 0)),
-      m_view(screen),
-      m_picture(k_no_picture_size),
-      m_keyboard(input) {
-    m_thread = std::thread([this] { run(); });
-}
+RfbViewer::RfbViewer(Screen& screen, InputHub& input, RfbSession::Config config, std::function<void()> gone)
+    : m_socket(fcntl(config.socket.get(), F_DUPFD_CLOEXEC, 0)),
+      m_thread([this, &screen, &input, config = std::move(config), gone = std::move(gone)]() mutable {
+          {
+              RfbSession session(screen, input, std::move(config));
+              if (m_socket && session.connect(steady_clock::now())) {
+                  serve(session);
+              }
+          }
+          gone();
+      }) {}
 
 RfbViewer::~RfbViewer() {
     ::shutdown(m_socket.get(), SHUT_RDWR);
     m_thread.join();
 }
 
-void RfbViewer::run() {
-    if (connect()) {
-        serve();
-    }
-    m_keyboard.release_all();
-    if (m_pointer_mask != 0) {
-        m_input.move_by(0, 0, 0);  // where it is
-    }
-    release_client();
-    m_rfb_screen.reset();
-    ::shutdown(m_socket.get(), SHUT_RDWR);
-    m_config.gone();
-}
-
-// The screen would not: it passes over clients whose connection is closed.
-void RfbViewer::release_client() {
-    if (m_client != nullptr) {
-        const auto lock = lock_rfb_library();
-        rfbClientConnectionGone(std::exchange(m_client, nullptr));
-    }
-}
-
-bool RfbViewer::connect() {
-    if (!m_socket) {
-        return false;  // no descriptor was left for it
-    }
-    m_deadline = std::chrono::steady_clock::now() + k_patience;
-    const Screen::Update first = m_view.take();
-    m_picture.resize(first_size(first));
-    m_view.read([&](const Surface& surface) { (void)m_picture.copy(surface, first.damage); });
-    const auto lock = lock_rfb_library();
-    m_rfb_screen = make_rfb_screen(m_picture, m_config.name.c_str());
-    if (!m_rfb_screen) {
-        return false;
-    }
-    set_callbacks();
-    m_client = make_rfb_client(*m_rfb_screen, m_config.socket.release());
-    // A guest without a cursor of its own hides nothing: the viewer's stays as it is.
-    if (m_client != nullptr && first.cursor && first.cursor->width != 0) {
-        set_rfb_cursor(*m_rfb_screen, *first.cursor);
-    }
-    return m_client != nullptr;
-}
-
-void RfbViewer::set_callbacks() {
-    m_rfb_screen->screenData = this;
-    m_rfb_screen->kbdAddEvent = [](rfbBool down, rfbKeySym keysym, rfbClientRec* client) {
-        viewer_of(client).on_key(down != FALSE, keysym);
-    };
-    m_rfb_screen->ptrAddEvent = [](int mask, int x, int y, rfbClientRec* client) {
-        viewer_of(client).on_pointer(static_cast<uint32_t>(mask), static_cast<uint32_t>(std::max(x, 0)),
-                                     static_cast<uint32_t>(std::max(y, 0)));
-    };
-    m_rfb_screen->setDesktopSizeHook = [](int width, int height, int, rfbExtDesktopScreen*, rfbClientRec* client) {
-        return viewer_of(client).on_desktop_size(width, height);
-    };
-    if (!m_config.password.empty()) {
-        m_passwords = {m_config.password.data(), nullptr};
-        m_rfb_screen->authPasswdData = m_passwords.data();
-        m_rfb_screen->passwordCheck = [](rfbClientRec* client, const char* answer, int length) {
-            const rfbBool good = rfbCheckPasswordByList(client, answer, length);
-            viewer_of(client).m_password_checked = good != FALSE;
-            return good;
-        };
-    }
-}
-
-bool RfbViewer::alive() const { return m_client->sock != RFB_INVALID_SOCKET; }
-
-void RfbViewer::close() {
-    const auto lock = lock_rfb_library();
-    rfbCloseClient(m_client);
-}
-
-void RfbViewer::serve() {
-    while (alive()) {
-        wait();
-        while (alive() && handle_next()) {
+void RfbViewer::serve(RfbSession& session) const {
+    constexpr milliseconds k_longest{10'000};
+    while (session.alive()) {
+        const auto now = steady_clock::now();
+        const auto wake = session.wake_time(now);
+        int timeout = -1;
+        if (wake != RfbSession::Time::max()) {
+            timeout = static_cast<int>(std::clamp(std::chrono::ceil<milliseconds>(wake - now), milliseconds(0), k_longest).count());
         }
-        if (alive() && m_acknowledge) {
-            acknowledge_extended_keys();
-        }
-        if (alive() && wants_update() && std::chrono::steady_clock::now() >= m_next_frame) {
-            send_frame();
-        }
+        pollfd ready{m_socket.get(), session.wake_events(), 0};
+        ::poll(&ready, 1, timeout);
+        session.turn(steady_clock::now());
     }
-}
-
-RfbViewer::Time RfbViewer::wake_time() const {
-    const auto now = std::chrono::steady_clock::now();
-    Time wake = wants_update() ? m_next_frame : Time::max();
-    if (m_deadline != Time::max()) {
-        wake = std::min(wake, m_partial ? now + k_look_again : m_deadline);
-    }
-    return wake;
-}
-
-void RfbViewer::wait() {
-    const Time wake = wake_time();
-    int timeout = -1;
-    if (wake != Time::max()) {
-        const auto left = std::chrono::ceil<milliseconds>(wake - std::chrono::steady_clock::now()).count();
-        timeout = static_cast<int>(std::clamp<int64_t>(left, 0, k_patience.count()));
-    }
-    pollfd ready{m_socket.get(), static_cast<short>(m_partial ? POLLRDHUP : POLLIN), 0};
-    ::poll(&ready, 1, timeout);
-    const bool gone = m_partial && ready.revents != 0;  // and the rest will never come
-    if (gone || std::chrono::steady_clock::now() >= m_deadline) {
-        close();
-    }
-}
-
-// --- what the viewer says ------------------------------------------------------------------------
-
-bool RfbViewer::handle_next() {
-    int arrived = 0;
-    if (ioctl(m_socket.get(), FIONREAD, &arrived) != 0 || arrived <= 0) {
-        uint8_t byte = 0;
-        const ssize_t got = recv(m_socket.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-            close();
-        }
-        return false;
-    }
-    bool handled = false;
-    if (m_client->state != rfbClientRec::RFB_NORMAL) {
-        handled = handle_handshake(static_cast<size_t>(arrived));
-    } else {
-        handled = m_skip != 0 ? skip_text() : handle_message();
-        if (handled) {
-            m_deadline = Time::max();
-        } else if (m_deadline == Time::max()) {
-            m_deadline = std::chrono::steady_clock::now() + k_patience;
-        }
-    }
-    m_partial = !handled;
-    return handled;
-}
-
-bool RfbViewer::handle_handshake(size_t arrived) {
-    size_t needed = 1;
-    if (m_client->state == rfbClientRec::RFB_PROTOCOL_VERSION) {
-        needed = sz_rfbProtocolVersionMsg;
-    } else if (m_client->state == rfbClientRec::RFB_AUTHENTICATION) {
-        needed = CHALLENGESIZE;
-    }
-    if (arrived < needed) {
-        return false;
-    }
-    const auto lock = lock_rfb_library();
-    rfbProcessClientMessage(m_client);
-    // The library looks the chosen security type up in a list of the whole process, where another viewer's may be.
-    const bool in = m_client->state == rfbClientRec::RFB_NORMAL || m_client->state == rfbClientRec::RFB_INITIALISATION;
-    if (alive() && in && !m_config.password.empty() && !m_password_checked) {
-        rfbCloseClient(m_client);
-    }
-    if (m_client->state == rfbClientRec::RFB_NORMAL) {
-        m_deadline = Time::max();
-    }
-    return true;
-}
-
-bool RfbViewer::handle_message() {
-    std::array<uint8_t, k_longest_message> buffer;
-    const ssize_t got = recv(m_socket.get(), buffer.data(), buffer.size(), MSG_PEEK | MSG_DONTWAIT);
-    if (got <= 0) {
-        return false;
-    }
-    const auto arrived = std::span<const uint8_t>(buffer).first(static_cast<size_t>(got));
-    const GatedMessage message = gate_message(arrived);
-    switch (message.verdict) {
-        case GatedMessage::Verdict::incomplete: return false;
-        case GatedMessage::Verdict::refused: close(); return false;
-        case GatedMessage::Verdict::library: give_library(arrived.first(message.length)); return true;
-        case GatedMessage::Verdict::cut_text:
-            take_bytes(message.length);
-            m_skip = message.skip;
-            return true;
-        case GatedMessage::Verdict::extended_key: break;
-    }
-    take_bytes(message.length);
-    const ExtendedKey key = parse_extended_key(arrived);
-    m_pace = k_fastest;
-    if (const KeyCode code = key_of_qemu_code(key.code); code != k_no_key) {
-        m_keyboard.key(code, key.down);
-    } else {
-        m_keyboard.symbol(key.keysym, key.down);
-    }
-    return true;
-}
-
-void RfbViewer::give_library(std::span<const uint8_t> message) {
-    const auto lock = lock_rfb_library();
-    rfbProcessClientMessage(m_client);
-    if (message[0] == k_message_set_encodings && alive()) {
-        const OfferedEncodings offered = parse_encodings(message);
-        m_client->preferredEncoding = offered.preferred;
-        m_client->useCopyRect = FALSE;
-        // The library's list of messages lacks the extended keys: libvncclient would forget them.
-        m_client->enableSupportedMessages = m_client->enableSupportedEncodings = FALSE;
-        m_client->enableServerIdentity = FALSE;
-        m_acknowledge = offered.extended_key && !m_extended_keys;
-        m_extended_keys = offered.extended_key;
-        m_pointer_motion = offered.pointer_motion;
-    }
-}
-
-void RfbViewer::take_bytes(size_t count) {
-    std::array<uint8_t, 64> bytes;
-    if (recv(m_socket.get(), bytes.data(), std::min(count, bytes.size()), MSG_DONTWAIT) != static_cast<ssize_t>(count)) {
-        close();
-    }
-}
-
-bool RfbViewer::skip_text() {
-    std::array<uint8_t, 4096> bytes;
-    const ssize_t got = recv(m_socket.get(), bytes.data(), std::min(m_skip, bytes.size()), MSG_DONTWAIT);
-    m_skip -= static_cast<size_t>(std::max<ssize_t>(got, 0));
-    return got > 0;
-}
-
-void RfbViewer::on_key(bool down, uint32_t keysym) {
-    m_pace = k_fastest;
-    m_keyboard.symbol(keysym, down);
-}
-
-void RfbViewer::on_pointer(uint32_t mask, uint32_t x, uint32_t y) {
-    constexpr std::array<uint8_t, 8> k_buttons{k_button_left, k_button_middle, k_button_right, 0, 0, 0, 0, k_button_side};
-    struct Notch {
-        uint32_t bit;
-        int32_t vertical;
-        int32_t horizontal;
-    };
-    constexpr std::array k_notches{Notch{8, -1, 0}, Notch{16, 1, 0}, Notch{32, 0, -1}, Notch{64, 0, 1}};
-
-    m_pace = k_fastest;
-    uint8_t buttons = 0;
-    for (size_t bit = 0; bit < k_buttons.size(); ++bit) {
-        buttons |= (mask >> bit & 1) != 0 ? k_buttons[bit] : 0;
-    }
-    if (m_told_absolute == false) {
-        m_input.move_by(static_cast<int32_t>(x) - k_not_moved, static_cast<int32_t>(y) - k_not_moved, buttons);
-    } else {
-        const ScreenSize size = m_picture.size();
-        m_input.move_to(x, y, size.width, size.height, buttons);
-        rfbDefaultPtrAddEvent(static_cast<int>(mask), static_cast<int>(x), static_cast<int>(y), m_client);
-    }
-    for (const Notch& notch : k_notches) {
-        if ((mask & ~m_pointer_mask & notch.bit) != 0) {
-            m_input.wheel(notch.vertical, notch.horizontal);
-        }
-    }
-    m_pointer_mask = mask;
-}
-
-int RfbViewer::on_desktop_size(int width, int height) {
-    const ScreenSize wanted{static_cast<uint32_t>(std::max(width, 0)), static_cast<uint32_t>(std::max(height, 0))};
-    if (!wanted.acceptable()) {
-        return rfbExtDesktopSize_InvalidScreenLayout;
-    }
-    m_pace = k_fastest;
-    return m_screen.suggest_size(wanted) ? rfbExtDesktopSize_Success : rfbExtDesktopSize_ResizeProhibited;
-}
-
-// --- what the viewer is shown --------------------------------------------------------------------
-
-bool RfbViewer::wants_update() const {
-    return m_client->state == rfbClientRec::RFB_NORMAL && sraRgnEmpty(m_client->requestedRegion) == FALSE;
-}
-
-bool RfbViewer::bring_up_to_date() {
-    const Screen::Update update = m_view.take();
-    const bool resized =
-        update.replaced && update.surface != nullptr && update.surface->size() != m_picture.size();
-    if (resized) {
-        m_picture.resize(update.surface->size());
-    }
-    std::vector<ScreenRect> changed;
-    m_view.read([&](const Surface& surface) { changed = m_picture.copy(surface, update.damage); });
-    const auto lock = lock_rfb_library();
-    if (resized) {
-        renew_rfb_framebuffer(*m_rfb_screen, *m_client, m_picture);
-    }
-    for (const ScreenRect& rect : changed) {
-        rfbMarkRectAsModified(m_rfb_screen.get(), static_cast<int>(rect.left), static_cast<int>(rect.top),
-                              static_cast<int>(rect.right), static_cast<int>(rect.bottom));
-    }
-    if (update.cursor) {
-        set_rfb_cursor(*m_rfb_screen, *update.cursor);
-    }
-    return !changed.empty() || resized || update.cursor.has_value();
-}
-
-void RfbViewer::send_frame() {
-    const auto now = std::chrono::steady_clock::now();
-    m_pace = bring_up_to_date() ? k_fastest : std::min(std::max(m_pace, k_fastest) * 5 / 4, k_slowest);
-    m_next_frame = now + m_pace;
-    tell_pointer_kind();
-    rfbUpdateClient(m_client);  // waits for a slow reader; nothing is locked
-}
-
-// The library cannot add a rectangle of a foreign encoding to its updates: updates that hold nothing else tell the
-// viewer that its extended keys are understood, and whether the guest's pointer has a place.
-void RfbViewer::acknowledge_extended_keys() {
-    m_acknowledge = false;
-    send_mark('\xfe', 0);  // -258
-}
-
-void RfbViewer::tell_pointer_kind() {
-    const bool absolute = m_input.pointer_is_absolute();
-    if (m_pointer_motion && m_told_absolute != absolute) {
-        m_told_absolute = absolute;
-        send_mark('\xff', absolute ? 1 : 0);  // -257
-    }
-}
-
-// A rectangle without size of one of QEMU's encodings, -512 to -257, of which the last byte is given.
-void RfbViewer::send_mark(char encoding, char x) {
-    const std::array<char, 16> update{0, 0, 0, 1, 0, x, 0, 0, 0, 0, 0, 0, '\xff', '\xff', '\xfe', encoding};
-    rfbWriteExact(m_client, update.data(), static_cast<int>(update.size()));
 }
 
 }  // namespace skep

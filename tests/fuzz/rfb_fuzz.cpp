@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// libFuzzer entry: what a VNC viewer says to the server, with the thread, the gate and the library behind it.
+// libFuzzer entry: what a VNC viewer says to the server, with the gate and the library behind it.
 //
-// The first byte: bit 0 the viewer's handshake is well-formed, bit 1 a password is asked for. Then a row of operations, one
-// byte each with its operands behind it; what is missing at the end reads as zero:
+// The first byte: bit 0 the viewer's handshake is well-formed, bit 1 a password is asked for, bit 2 the viewer falls silent
+// where it would hang up. Then a row of operations, one byte each with its operands behind it; what is missing at the end
+// reads as zero:
 //   0 bytes        {count:1, bytes}               5 pointer      {mask:1, x:2, y:2}
 //   1 pixel format {bytes:16}                     6 cut text     {length:4, count:1, bytes}
 //   2 encodings    {count:1, choice:1 each}       7 desktop size {width:2, height:2, screens:1, bytes}
 //   3 update       {incremental:1, x, y, w, h:2}  8 extended key {submessage:1, down:2, keysym:4, code:4}
 //   4 key          {down:1, keysym:4}             9 half of what was said last is said again
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "display/vnc/rfb_gate.hpp"
-#include "display/vnc/rfb_viewer.hpp"
+#include "display/vnc/rfb_session.hpp"
 #include "tests/fuzz/device_language.hpp"
 #include "vmm/base/log.hpp"
 
@@ -29,7 +29,9 @@ namespace {
 using fuzz::Input;
 using Bytes = std::vector<uint8_t>;
 
-constexpr int k_patience_ms = 20;  // for an answer that may not come
+constexpr std::chrono::milliseconds k_frame{50};        // no picture takes longer to be due
+constexpr std::chrono::milliseconds k_patience{10'001};  // of the server with a viewer that says nothing more
+constexpr unsigned k_turns = 3;  // the talk's: what is left when all is said, and then pictures
 
 // Another picture, of another size and with another cursor, at each look.
 class Flicker final : public ScreenSource {
@@ -77,7 +79,6 @@ class Script {
             case 3:
                 add({3, input.take<uint8_t>()});
                 numbers(input, 8);
-                m_asks = true;
                 break;
             case 4:
                 add({4, input.take<uint8_t>(), 0, 0});
@@ -113,7 +114,6 @@ class Script {
         m_last = begin;
     }
     [[nodiscard]] std::span<const uint8_t> said() const { return m_said; }
-    [[nodiscard]] bool asks() const { return m_asks; }
 
   private:
     void add(std::span<const uint8_t> bytes) { m_said.insert(m_said.end(), bytes.begin(), bytes.end()); }
@@ -138,7 +138,6 @@ class Script {
 
     Bytes m_said;
     size_t m_last = 0;
-    bool m_asks = false;
 };
 
 // The gate by itself: what it lets through is whole, and no longer than it says.
@@ -162,34 +161,43 @@ void check_gate(std::span<const uint8_t> said) {
     }
 }
 
-void converse(const Script& script, bool with_password) {
+// What the server has said is thrown away.
+void listen(const Fd& viewer) {
+    static std::array<uint8_t, 64 << 10> heard;
+    while (recv(viewer.get(), heard.data(), heard.size(), MSG_DONTWAIT) > 0) {
+    }
+}
+
+void converse(const Script& script, bool with_password, bool hangs_up) {
     static Screen screen;
     static Flicker flicker;
     static InputHub hub;
     screen.set_source(&flicker);
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
+    std::array<int, 2> pair{};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) != 0) {
         __builtin_trap();
     }
     const Fd viewer(pair[1]);
-    RfbViewer server(screen, hub, {Fd(pair[0]), "fuzz", with_password ? "password" : "", [] {}});
+    RfbSession server(screen, hub, {Fd(pair[0]), "fuzz", with_password ? "password" : ""});
+    RfbSession::Time now{};
+    if (!server.connect(now)) {
+        __builtin_trap();
+    }
     // Less than the socket holds.
     if (send(viewer.get(), script.said().data(), script.said().size(), MSG_NOSIGNAL) < 0) {
         return;
     }
-    uint8_t heard[4096];
-    size_t all = 0;
-    pollfd waiting{viewer.get(), POLLIN, 0};
-    constexpr size_t k_greetings = 64;  // bytes before the first picture, not more
-    while (script.asks() && all < k_greetings && poll(&waiting, 1, k_patience_ms) > 0) {
-        const ssize_t got = recv(viewer.get(), heard, sizeof heard, 0);
-        if (got <= 0) {
-            return;
-        }
-        all += static_cast<size_t>(got);
+    for (unsigned turn = 0; turn < k_turns; ++turn) {
+        server.turn(now);
+        listen(viewer);
+        now += k_frame;
     }
-    shutdown(viewer.get(), SHUT_WR);
-    while (poll(&waiting, 1, -1) > 0 && recv(viewer.get(), heard, sizeof heard, 0) > 0) {
+    if (hangs_up) {
+        shutdown(viewer.get(), SHUT_WR);
+    }
+    server.turn(now + k_patience);
+    if (hangs_up && server.alive()) {
+        __builtin_trap();  // nobody is there any more
     }
 }
 
@@ -209,6 +217,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     const size_t greeting = (kind & 1) != 0 ? 14 : 0;
     check_gate(script.said().subspan(greeting));
-    converse(script, (kind & 2) != 0);
+    converse(script, (kind & 2) != 0, (kind & 4) == 0);
     return 0;
 }

@@ -105,7 +105,7 @@ class VirtioSession {
         m_bus.config_write(VirtioDriver::k_address, 0x14, 4, VirtioDriver::k_msix);
         m_bus.config_write(VirtioDriver::k_address, 0x20, 4, VirtioDriver::k_registers);
         m_bus.config_write(VirtioDriver::k_address, 0x24, 4, 0);
-        m_bus.config_write(VirtioDriver::k_address, 0x04, 2, 6);
+        m_bus.config_write(VirtioDriver::k_address, 0x04, 2, 7);  // ports too: the VGA has some
     }
     // Only what is offered: else the device would stay off.
     void start(uint64_t features, uint16_t queue_size) {

@@ -31,7 +31,7 @@ namespace {
 using fuzz::Input;
 using namespace xhci;
 
-constexpr uint64_t k_stick_size = 1 << 20;
+constexpr uint64_t k_stick_size = 64 << 10;  // a new one for each input
 constexpr unsigned k_used_slots = 4;
 
 class Session {

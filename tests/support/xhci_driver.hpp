@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -326,7 +328,12 @@ class XhciDriver {
         static_cast<void>(m_machine.memory->read(at, bytes.data(), size));
         return bytes;
     }
-    void clear(GuestAddress at, size_t size) { write(at, Bytes(size)); }
+    void clear(GuestAddress at, size_t size) {
+        static constexpr std::array<uint8_t, k_page_size> k_zeros{};
+        for (size_t done = 0; done < size; done += k_zeros.size()) {
+            static_cast<void>(m_machine.memory->write(at + done, k_zeros.data(), std::min(k_zeros.size(), size - done)));
+        }
+    }
     static uint32_t dequeue(const Ring& ring) {
         return static_cast<uint32_t>(ring.start + ring.next * xhci::k_trb_size) | (ring.cycle ? 1 : 0);
     }
