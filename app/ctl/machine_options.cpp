@@ -5,6 +5,7 @@
 #include <array>
 
 #include "vmm/media/medium.hpp"
+#include "vmm/spec/network_forward.hpp"
 #include "vmm/spec/spec_fields.hpp"
 #include "vmm/spec/validate.hpp"
 
@@ -45,7 +46,8 @@ void MachineOptions::declare(CLI::App& app) {
         ->allow_extra_args(false);
     app.add_option("--disk-bus", m_bus, "virtio (default), nvme, ahci or usb, for all disks given")->type_name("BUS");
     app.add_option("--network", m_networks,
-                   "Network card: user or none, and after commas mac=ADDRESS, forward=2222:22, restrict (may be repeated)")
+                   "Network card: user (also when left out), and after commas mac=ADDRESS, forward=2222:22, restrict (may be "
+                   "repeated); none: no card")
         ->type_name("KIND")
         ->allow_extra_args(false);
     app.add_option("--memory", m_memory, "Memory, such as 2G (a bare number is MiB)")->type_name("SIZE");
@@ -125,8 +127,7 @@ std::string MachineOptions::firmware_for_media() const {
 
 // "user,mac=52:54:00:12:34:56,forward=2222:22": the back end, then fields of the card.
 Status MachineOptions::add_network(VmSpec& spec, const std::string& text) {
-    NetworkSpec& network = spec.networks.emplace_back();
-    network.id = spec.free_id("net");
+    NetworkSpec& network = skep::add_network(spec);
     std::string_view rest = text;
     bool is_first = true;
     while (!rest.empty()) {
@@ -159,7 +160,14 @@ Status MachineOptions::add_network(VmSpec& spec, const std::string& text) {
     return {};
 }
 
+// Whoever says nothing gets a card, but for a multiboot kernel, which is a world of its own.
 Status MachineOptions::add_networks(VmSpec& spec) const {
+    if (m_networks.empty() && m_firmware != to_text(Firmware::multiboot)) {
+        skep::add_network(spec);
+    }
+    if (m_networks == std::vector<std::string>{"none"}) {
+        return {};
+    }
     for (const std::string& text : m_networks) {
         if (Status added = add_network(spec, text); !added) {
             return added;

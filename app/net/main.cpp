@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// skep-net: the network of one machine's card, by address translation. Started by skep-vmm with a socket as descriptor 3.
+// skep-net: the network of one machine's card, by address translation. Started by skep-vmm with a socket as descriptor 3;
+// `skep-net --check` only tells whether it could work here.
 // This process never sees a byte of the guest's: it starts another that does, without rights but to Internet sockets, hands
 // its socket to skep-vmm, and starts a new one when that ends.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <slirp/libslirp.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,6 +24,8 @@
 #include "app/net/sandbox.hpp"
 #include "devices/nat/nat_engine.hpp"
 #include "devices/nat/resolver_page.hpp"
+#include "vmm/base/fd.hpp"
+#include "vmm/base/files.hpp"
 
 namespace skep {
 namespace {
@@ -128,6 +132,14 @@ int supervise() {
     }
 }
 
+// For those who look whether the host is ready: that this program is running says that its libraries are there.
+int check() {
+    const Status entered = enter_network_sandbox();
+    const std::string said = entered ? fmt::format("libslirp {} in its sandbox\n", slirp_version_string())
+                                     : entered.error().message + "\n";
+    return write_all(STDOUT_FILENO, said) && entered ? 0 : 1;
+}
+
 }  // namespace
 }  // namespace skep
 
@@ -153,8 +165,11 @@ extern "C" __attribute__((visibility("default"))) int stat64(const char* path, s
     return 0;
 }
 
-int main() {
+int main(int argc, char** argv) {
     signal(SIGPIPE, SIG_IGN);
+    if (argc == 2 && std::strcmp(argv[1], "--check") == 0) {
+        return skep::check();
+    }
     if (fcntl(skep::k_channel, F_GETFD) < 0) {
         std::fputs("skep-net is started by skep-vmm, for a machine with a network card.\n", stderr);
         return 2;

@@ -57,7 +57,7 @@ def find_program(name, path=None):
 def skep(build, cpu, extra):
     def command(machine, folder):
         line = [find_program("skepctl", build / "bin"), "run", "--cpu", cpu, "--memory", f"{machine.memory}M",
-                "--cpus", str(machine.processors), *extra]
+                "--cpus", str(machine.processors), "--network", "none", *extra]
         if machine.iso:
             return [*line, "--iso", str(machine.iso)]
         return [*line, "--kernel", str(machine.kernel), "--initrd", str(machine.initrd), "--append", machine.append]

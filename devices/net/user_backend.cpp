@@ -25,7 +25,7 @@ constexpr int k_start_milliseconds = 10'000;
 constexpr int k_child_channel = 3;  // the descriptor on which skep-net finds its end
 
 tl::unexpected<Error> no_process(const std::string& why) {
-    return fail(ErrorKind::io, "The network process did not start ({}); try again, or set the card's back end to none.", why);
+    return fail(ErrorKind::io, "The network process did not start ({}); 'skepctl doctor' knows more, and with the card's back end none the machine starts.", why);
 }
 
 }  // namespace
@@ -95,7 +95,7 @@ Status UserBackend::spawn(const std::filesystem::path& program) {
     posix_spawnattr_destroy(&attributes);
     if (error != 0) {
         m_pid = -1;
-        return fail(ErrorKind::not_found, "Cannot start '{}' ({}), which the network needs; is Skep installed completely?",
+        return fail(ErrorKind::not_found, "Cannot start '{}' ({}), which the network needs; 'skepctl doctor' knows more.",
                     path, std::strerror(error));
     }
     return {};

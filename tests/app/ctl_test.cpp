@@ -293,10 +293,21 @@ TEST_F(CtlTest, run_outlives_the_end_of_input_and_ends_at_the_timeout) {
     EXPECT_NE(outcome.out.find("1024 MiB"), std::string::npos);
 }
 
+TEST_F(CtlTest, new_machine_has_a_network_card_unless_told_otherwise) {
+    ctl({"create", "a"});
+    EXPECT_EQ(json_of({"info", "a"})["networks[0].backend"], "user");
+    ctl({"create", "b", "--network", "none"});
+    EXPECT_FALSE(json_of({"info", "b"}).contains("networks[0].id"));
+    ctl({"create", "c", "--network", "user,forward=2222:22", "--network", "none,mac=52:54:00:00:00:07"});
+    const Json two = json_of({"info", "c"});
+    EXPECT_EQ(two["networks[0].forwards"], "2222:22");
+    EXPECT_EQ(two["networks[1].backend"], "none");
+}
+
 TEST_F(CtlTest, doctor_reports_every_check) {
     const Json report = json_of({"doctor"});
     ASSERT_TRUE(report.contains("findings"));
-    EXPECT_EQ(report["findings"].size(), 5u);
+    EXPECT_EQ(report["findings"].size(), 6u);
     EXPECT_EQ(report["findings"][4]["level"], "ok");
 }
 

@@ -2,6 +2,7 @@
 // NewSheet: layout and flow. What a medium means is NewVmDraft's business, what is allowed vmm/spec's.
 #include "ui/newvm/new_sheet.hpp"
 
+#include <QCheckBox>
 #include <QComboBox>
 #include <QDialogButtonBox>
 #include <QDragEnterEvent>
@@ -23,6 +24,7 @@
 
 #include "ui/model/background.hpp"
 #include "ui/widgets/dialogs.hpp"
+#include "vmm/spec/network_forward.hpp"
 
 namespace skep::ui {
 
@@ -144,6 +146,19 @@ QWidget* NewSheet::build_settings() {
     auto* label = new QLabel(tr("New disk:"), group);
     label->setBuddy(m_disk);
     form->addRow(label, column);
+    m_network = new QCheckBox(tr("A card on this computer's network"), group);
+    m_network->setObjectName(QStringLiteral("networkCard"));
+    m_network->setAccessibleName(tr("Network card"));
+    m_network->setToolTip(tr("The guest reaches what this computer reaches, and nobody reaches the guest."));
+    form->addRow(tr("Network:"), m_network);
+    connect(m_network, &QCheckBox::clicked, this, [this](bool wanted) {
+        m_editor.change([wanted](VmSpec& spec) {
+            spec.networks.clear();
+            if (wanted) {
+                add_network(spec);
+            }
+        });
+    });
     form->addRow(m_editor.add_note(QString(), group));
     connect(m_disk, &QSpinBox::valueChanged, this, [this](int gib) {
         m_draft.set_disk_gib(static_cast<unsigned>(gib));
@@ -272,6 +287,7 @@ void NewSheet::show_draft() {
         const QSignalBlocker blocker(m_disk);
         m_disk->setValue(static_cast<int>(m_draft.disk_gib()));
     }
+    m_network->setChecked(!m_draft.spec().networks.empty());
     m_recognised->setText(m_draft.recognised_text());
     m_editor.set_spec(m_draft.spec());
 }

@@ -9,6 +9,7 @@
 #include "ui/newvm/new_vm_draft.hpp"
 #include "ui/widgets/spec_editor.hpp"
 
+class QCheckBox;
 class QComboBox;
 class QFormLayout;
 class QGroupBox;
@@ -62,6 +63,7 @@ class NewSheet : public QDialog {
     QSpinBox* m_disk = nullptr;
     QLabel* m_disk_note = nullptr;
     QComboBox* m_disk_bus = nullptr;
+    QCheckBox* m_network = nullptr;
     QScrollArea* m_scroll = nullptr;
     QWidget* m_advanced = nullptr;
     QPushButton* m_start_button = nullptr;

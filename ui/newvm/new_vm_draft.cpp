@@ -5,6 +5,7 @@
 #include <QCoreApplication>
 
 #include "ui/model/background.hpp"
+#include "vmm/spec/network_forward.hpp"
 #include "vmm/spec/validate.hpp"
 
 namespace skep::ui {
@@ -20,6 +21,7 @@ VmSpec fresh_spec(const std::filesystem::path& root, const std::string& name) {
     VmSpec spec;
     spec.name = unique_name(name, root);
     spec.memory_mib = 1024;
+    add_network(spec);
     return spec;
 }
 
@@ -63,6 +65,9 @@ void NewVmDraft::use_medium(const MediumInfo& medium) {
             m_spec.firmware = medium.kind == MediumKind::linux_kernel ? Firmware::linux_kernel : Firmware::multiboot;
             m_spec.kernel = medium.path;
             m_spec.append = medium.kind == MediumKind::linux_kernel ? "console=ttyS0" : "";
+            if (medium.kind == MediumKind::multiboot_kernel) {
+                m_spec.networks.clear();
+            }
             m_disk_gib = 0;
             break;
         case MediumKind::vmdk:

@@ -86,11 +86,7 @@ void NetworkPage::show_current() {
 }
 
 void NetworkPage::add_card() {
-    m_editor->change([](VmSpec& spec) {
-        NetworkSpec network;
-        network.id = spec.free_id("net");
-        spec.networks.push_back(std::move(network));
-    });
+    m_editor->change([](VmSpec& spec) { add_network(spec); });
     load();
     m_list->setCurrentRow(m_list->count() - 1);
 }

@@ -3,10 +3,14 @@
 
 #include <fcntl.h>
 #include <pwd.h>
+#include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
@@ -18,6 +22,8 @@
 #include "vmm/spec/bundle.hpp"
 #include "vmm/spec/spec_fields.hpp"
 #include "vmm/spec/validate.hpp"
+
+extern char** environ;
 
 namespace skep {
 namespace fs = std::filesystem;
@@ -135,6 +141,56 @@ HostFinding check_worker(const HostProbe& probe) {
     return {"worker", "Worker program", CheckLevel::ok, "skep-vmm was found.", "", ""};
 }
 
+HostFinding check_network(const HostProbe& probe) {
+    HostFinding finding{"network", "Network program", CheckLevel::ok, "skep-net works.", "", ""};
+    if (!probe.network_problem.empty()) {
+        finding.level = CheckLevel::warning;
+        finding.cause = fmt::format("The program skep-net, by which guests reach this host's network, does not work: {}.",
+                                    probe.network_problem);
+        finding.cure = "Install the package libslirp0; if that does not help, install Skep again. Meanwhile only machines without a "
+                       "card on this host's network start.";
+        finding.command = "sudo apt install libslirp0";
+    }
+    return finding;
+}
+
+// What skep-net says when it is only to look whether it could work.
+std::string probe_network() {
+    const auto worker = find_worker_program();
+    const fs::path program = worker.value_or(fs::path("/skep-vmm")).parent_path() / "skep-net";
+    std::array<int, 2> ends{-1, -1};
+    if (::access(program.c_str(), X_OK) != 0) {
+        return fmt::format("'{}' is missing", program.string());
+    }
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+        return std::generic_category().message(errno);
+    }
+    const Fd ours(ends[0]);
+    Fd theirs(ends[1]);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, theirs.get(), STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, theirs.get(), STDERR_FILENO);
+    std::string name = program.string();
+    std::string option = "--check";
+    std::array<char*, 3> arguments{name.data(), option.data(), nullptr};
+    pid_t pid = -1;
+    const int error = posix_spawn(&pid, name.c_str(), &actions, nullptr, arguments.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (error != 0) {
+        return std::generic_category().message(error);
+    }
+    theirs.reset();
+    std::array<char, 512> text{};
+    const ssize_t got = std::max<ssize_t>(::read(ours.get(), text.data(), text.size()), 0);
+    int status = 0;
+    if (waitpid(pid, &status, 0) != pid || status == 0) {
+        return {};
+    }
+    const std::string said(text.data(), static_cast<size_t>(got));
+    return said.empty() ? "it has ended" : said.substr(0, said.find_last_not_of("\n.") + 1);
+}
+
 }  // namespace
 
 HostProbe probe_host() {
@@ -155,11 +211,13 @@ HostProbe probe_host() {
     probe.free_disk_bytes = free_bytes(probe.machines_folder);
     probe.firmware = find_bios().value_or("");
     probe.worker_found = find_worker_program().has_value();
+    probe.network_problem = probe_network();
     return probe;
 }
 
 std::vector<HostFinding> check_host(const HostProbe& probe) {
-    return {check_kvm(probe), check_memory(probe), check_disk(probe), check_firmware(probe), check_worker(probe)};
+    return {check_kvm(probe), check_memory(probe), check_disk(probe), check_firmware(probe), check_worker(probe),
+            check_network(probe)};
 }
 
 std::optional<fs::path> find_bios() {

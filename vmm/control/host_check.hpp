@@ -16,7 +16,7 @@ namespace skep {
 enum class CheckLevel { ok, warning, error };
 
 struct HostFinding {
-    std::string id;       // "kvm", "memory", "disk", "firmware", "worker"
+    std::string id;       // "kvm", "memory", "disk", "firmware", "worker", "network"
     std::string title;    // "Hardware virtualisation"
     CheckLevel level = CheckLevel::ok;
     std::string cause;    // what was found
@@ -37,6 +37,7 @@ struct HostProbe {
     uint64_t free_disk_bytes = 0;
     std::filesystem::path firmware;       // empty when not found
     bool worker_found = false;
+    std::string network_problem = "it was not looked for";  // why skep-net cannot run; empty when it can
 };
 [[nodiscard]] HostProbe probe_host();
 [[nodiscard]] std::vector<HostFinding> check_host(const HostProbe& probe);

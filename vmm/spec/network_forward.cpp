@@ -88,6 +88,13 @@ std::string print_forward(const NetworkForward& forward) {
                        forward.protocol == ForwardProtocol::udp ? "/udp" : "");
 }
 
+NetworkSpec& add_network(VmSpec& spec) {
+    std::string id = spec.free_id("net");
+    NetworkSpec& network = spec.networks.emplace_back();
+    network.id = std::move(id);
+    return network;
+}
+
 Result<MacAddress> parse_mac(std::string_view text) {
     MacAddress mac{};
     bool good = text.size() == 17;

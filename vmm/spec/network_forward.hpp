@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What vm.yaml says about networks, taken apart: port forwards and MAC addresses.
+// What vm.yaml says about networks: new cards, port forwards and MAC addresses.
 #pragma once
 
 #include <array>
@@ -34,6 +34,9 @@ struct NetworkForward {
 [[nodiscard]] Result<NetworkForward> parse_forward(std::string_view text);
 // Reads back as the same; what is usual is left out.
 [[nodiscard]] std::string print_forward(const NetworkForward& forward);
+
+// One more card as new machines have it: virtio, on the host's network by address translation. The id is a free one.
+NetworkSpec& add_network(VmSpec& spec);
 
 using MacAddress = std::array<uint8_t, 6>;
 // Six bytes in hexadecimal, joined by ':'. No group address and not zero: no card has such a one.

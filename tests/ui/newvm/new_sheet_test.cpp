@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <QCheckBox>
 #include <QLabel>
 #include <QLineEdit>
 #include <QListWidget>
@@ -66,6 +67,8 @@ TEST_F(NewSheetTest, good_iso_is_recognised_and_created_with_a_disk) {
     EXPECT_EQ(entries[0].spec->cds.at(0).file, iso.toStdString());
     ASSERT_EQ(entries[0].spec->disks.size(), 1U);
     EXPECT_TRUE(std::filesystem::exists(entries[0].folder / entries[0].spec->disks[0].file));
+    ASSERT_EQ(entries[0].spec->networks.size(), 1U);
+    EXPECT_EQ(entries[0].spec->networks[0].backend, NetworkBackend::user);
     EXPECT_EQ(recent_media().value(0), iso);
 }
 
@@ -91,6 +94,17 @@ TEST_F(NewSheetTest, list_offers_images_of_the_usual_folders_and_one_click_picks
     EXPECT_TRUE(get<QPushButton>("createAndStart")->isEnabled());
     EXPECT_EQ(m_sheet->draft().spec().cds.at(0).file, file.fileName().toStdString());
     file.remove();
+}
+
+TEST_F(NewSheetTest, network_card_can_be_left_out) {
+    open();
+    choose(write_file(QStringLiteral("a.iso"), tiny_iso("Debian 12.5.0 amd64 n")));
+    auto* const network = get<QCheckBox>("networkCard");
+    EXPECT_TRUE(network->isChecked());
+    network->click();
+    EXPECT_TRUE(m_sheet->draft().spec().networks.empty());
+    network->click();
+    EXPECT_EQ(m_sheet->draft().spec().networks.size(), 1U);
 }
 
 TEST_F(NewSheetTest, bad_media_are_refused_beside_the_choice) {

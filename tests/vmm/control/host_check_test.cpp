@@ -20,6 +20,7 @@ HostProbe good_host() {
     probe.free_disk_bytes = uint64_t{100} << 30;
     probe.firmware = "/usr/share/seabios/bios-256k.bin";
     probe.worker_found = true;
+    probe.network_problem.clear();
     return probe;
 }
 
@@ -92,6 +93,14 @@ TEST(HostCheck, little_disk_warns_and_none_is_an_error) {
     EXPECT_EQ(find(probe, "disk").level, CheckLevel::warning);
     probe.free_disk_bytes = 1 << 20;
     EXPECT_EQ(find(probe, "disk").level, CheckLevel::error);
+}
+
+TEST(HostCheck, network_program_that_does_not_work_warns_with_its_own_words) {
+    HostProbe probe = good_host();
+    probe.network_problem = "libslirp.so.0: cannot open shared object file";
+    EXPECT_EQ(find(probe, "network").level, CheckLevel::warning);
+    EXPECT_NE(find(probe, "network").cause.find("libslirp.so.0"), std::string::npos);
+    EXPECT_NE(find(probe, "network").command.find("libslirp0"), std::string::npos);
 }
 
 TEST(HostCheck, probing_this_host_fills_the_facts) {
