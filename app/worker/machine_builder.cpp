@@ -238,6 +238,7 @@ Result<std::shared_ptr<BlockBackend>> Builder::open_disk(const DiskSpec& disk) {
         options.backing.folders = {m_inputs.folder};
     }
     options.backing.files.assign(disk.backing.begin(), disk.backing.end());
+    options.acknowledged = Acknowledged::in_file;
     auto image = open_image(*path, options);
     if (!image) {
         return image;

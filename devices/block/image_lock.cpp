@@ -4,6 +4,8 @@
 #include <fcntl.h>
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 namespace skep {
 namespace {
@@ -17,6 +19,9 @@ constexpr unsigned k_write = 2;
 constexpr unsigned k_write_unchanged = 4;
 constexpr unsigned k_resize = 8;
 constexpr unsigned k_permission_count = 4;
+
+constexpr int k_lock_tries = 25;
+constexpr std::chrono::milliseconds k_between_tries{20};
 
 int lock_byte(int fd, off_t at) {
     struct flock lock {};
@@ -41,9 +46,7 @@ tl::unexpected<Error> in_use(const std::string& path) {
     return fail(ErrorKind::in_use, "Disk image {} is in use by another process. Stop it and try again.", path);
 }
 
-}  // namespace
-
-Status lock_image(int fd, ImageAccess access, const std::string& path) {
+Status try_to_lock(int fd, ImageAccess access, const std::string& path) {
     const bool writer = access == ImageAccess::read_write;
     const unsigned used = writer ? k_consistent_read | k_write : k_consistent_read;
     const unsigned denied = k_write | k_resize;
@@ -67,6 +70,18 @@ Status lock_image(int fd, ImageAccess access, const std::string& path) {
         }
     }
     return {};
+}
+
+}  // namespace
+
+// A process that was killed may hold its files a moment longer: the kernel takes its io_uring apart behind its end.
+Status lock_image(int fd, ImageAccess access, const std::string& path) {
+    Status locked = try_to_lock(fd, access, path);
+    for (int i = 0; i < k_lock_tries && !locked && locked.error().kind == ErrorKind::in_use; ++i) {
+        std::this_thread::sleep_for(k_between_tries);
+        locked = try_to_lock(fd, access, path);
+    }
+    return locked;
 }
 
 static_assert((k_write_unchanged & (k_write | k_resize)) == 0, "others may rewrite what is already there");

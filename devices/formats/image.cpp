@@ -97,7 +97,8 @@ Result<std::shared_ptr<BlockBackend>> open_qcow2(const std::string& path, ImageF
             base = std::move(*opened);
         }
     }
-    const Qcow2Options options{.access = access, .method = chain.options.method, .commit_seconds = chain.options.commit_seconds};
+    const Qcow2Options options{.access = access, .method = chain.options.method, .commit_seconds = chain.options.commit_seconds,
+                               .acknowledged = chain.options.acknowledged};
     auto image = Qcow2Image::open(path, std::move(file.fd), std::move(file.engine), file.size, std::move(base), options);
     if (!image) {
         return tl::unexpected(image.error());

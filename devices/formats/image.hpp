@@ -12,6 +12,7 @@
 #include "devices/block/block_backend.hpp"
 #include "devices/block/file_engine.hpp"
 #include "devices/block/image_lock.hpp"
+#include "devices/formats/acknowledged.hpp"
 #include "vmm/base/result.hpp"
 
 namespace skep {
@@ -35,6 +36,7 @@ struct ImageOptions {
     IoMethod method = IoMethod::automatic;
     BackingPolicy backing;
     unsigned commit_seconds = 1;  // Qcow2Options
+    Acknowledged acknowledged = Acknowledged::in_memory;
 };
 
 // By content: `raw` is what is nothing else. Errors as open_image_file.

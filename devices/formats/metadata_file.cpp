@@ -6,6 +6,8 @@
 #include <cstring>
 #include <future>
 
+#include "vmm/base/bits.hpp"
+
 namespace skep {
 
 int64_t MetadataFile::carry_out(FileOp op) {
@@ -23,6 +25,21 @@ int64_t MetadataFile::carry_out(FileOp op) {
 }
 
 HostError MetadataFile::read(uint64_t offset, std::span<uint8_t> to) {
+    const HostError error = read_file(offset, to);
+    const uint64_t end = offset + to.size();
+    for (auto word = m_instead.lower_bound(align_down(offset, 8)); word != m_instead.end() && word->first < end; ++word) {
+        uint8_t bytes[8];
+        store_be<uint64_t>(bytes, word->second);
+        for (uint64_t i = 0; i < 8; ++i) {
+            if (word->first + i >= offset && word->first + i < end) {
+                to[word->first + i - offset] = bytes[i];
+            }
+        }
+    }
+    return error;
+}
+
+HostError MetadataFile::read_file(uint64_t offset, std::span<uint8_t> to) {
     while (!to.empty()) {
         FileOp op;
         op.kind = FileOpKind::read;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 
 #include "devices/block/file_engine.hpp"
@@ -17,6 +18,8 @@ class MetadataFile {
   public:
     explicit MetadataFile(FileEngine& engine) : m_engine(engine) {}
 
+    // Reads see these big-endian words of 8 bytes, by their offset, instead of what stands in the file.
+    void see_instead(std::map<uint64_t, uint64_t> words) { m_instead = std::move(words); }
     // Bytes beyond the file's end read as zeros.
     [[nodiscard]] HostError read(uint64_t offset, std::span<uint8_t> to);
     [[nodiscard]] HostError write(uint64_t offset, std::span<const uint8_t> from);
@@ -29,8 +32,10 @@ class MetadataFile {
 
   private:
     [[nodiscard]] int64_t carry_out(FileOp op);
+    [[nodiscard]] HostError read_file(uint64_t offset, std::span<uint8_t> to);
 
     FileEngine& m_engine;
+    std::map<uint64_t, uint64_t> m_instead;
     bool m_sync_failed = false;
 };
 

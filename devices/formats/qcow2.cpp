@@ -45,7 +45,8 @@ Qcow2Image::Qcow2Image(Fd fd, std::unique_ptr<FileEngine> engine, std::unique_pt
 Result<std::shared_ptr<Qcow2Image>> Qcow2Image::open(const std::string& path, Fd fd, std::unique_ptr<FileEngine> engine,
                                                      uint64_t file_size, std::shared_ptr<BlockBackend> backing,
                                                      const Qcow2Options& options) {
-    auto store = qcow2::Store::open(*engine, file_size, path, {options.access, options.cache_bytes});
+    auto store = qcow2::Store::open(*engine, file_size, path,
+                                    {options.access, options.cache_bytes, options.acknowledged, options.session});
     if (!store) {
         return tl::unexpected(store.error());
     }
@@ -106,6 +107,9 @@ bool Qcow2Image::start_directly(const RequestPtr& request) {
     std::vector<Extent> extents;
     {
         const std::lock_guard lock(m_store->mutex());
+        if (writes && m_store->has_unlogged()) {
+            return false;
+        }
         for (uint64_t at = request->begin; at < request->end;) {
             if (!m_store->is_loaded(at)) {
                 return false;

@@ -25,9 +25,11 @@ struct Qcow2Options {
     ImageAccess access = ImageAccess::read_write;
     IoMethod method = IoMethod::automatic;
     uint64_t cache_bytes = uint64_t{32} << 20;
-    // Changed tables are written at the latest after this time without a flush, so that the end of the process costs
-    // little of what was not flushed. 0: only at flushes.
+    // Changed tables are durable at the latest after this time without a flush, so that a power cut costs little of what
+    // was not flushed. 0: only at flushes.
     unsigned commit_seconds = 1;
+    Acknowledged acknowledged = Acknowledged::in_memory;
+    uint64_t session = qcow2::host_session();
 };
 
 // Decompresses clusters; one thread at a time. Errors: EIO.
@@ -121,6 +123,8 @@ class Qcow2Image final : public BlockBackend {
     void flush_all();
     void begin_work();
     void end_work();
+    void end_logged(const RequestPtr& request);
+    void log_changes(bool more_to_come);
     void hold(Held held);
     [[nodiscard]] HostError commit();
     void sync_failed();
@@ -163,6 +167,7 @@ class Qcow2Image final : public BlockBackend {
     uint64_t m_decompressed_entry = 0;  // what m_decompressed holds
     std::vector<uint8_t> m_decompressed;
     std::map<uint64_t, AllocationPtr> m_allocations;  // by first guest cluster
+    std::vector<RequestPtr> m_unlogged;                // parts that end when the tables' changes are in the log
 
     std::mutex m_mutex;
     std::condition_variable m_changed;

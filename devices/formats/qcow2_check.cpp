@@ -306,6 +306,10 @@ Result<Qcow2Check> check_qcow2_image(const std::string& path, Repair repair, con
     if (!file) {
         return tl::unexpected(file.error());
     }
+    if (repair != Repair::nothing) {
+        // What a killed writer left in its log goes into the tables; images that refuse to be written have none.
+        static_cast<void>(Store::open(*file->engine, file->size, path, {}));
+    }
     auto store = Store::open(*file->engine, file->size, path, {.access = ImageAccess::read_only});
     if (!store) {
         return tl::unexpected(store.error());

@@ -1,11 +1,96 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The order in which a qcow2 image's changed tables reach the disk.
+// How a qcow2 image's changed tables reach the disk: in order, and into the log before that.
 #include <algorithm>
 #include <cerrno>
 
 #include "devices/formats/qcow2_store.hpp"
+#include "vmm/base/log.hpp"
 
 namespace skep::qcow2 {
+
+// What a process that was killed had told its guest: seen by readers, put into the tables by a writer.
+Status Store::take_over_log(ImageAccess access) {
+    std::vector<TableLog::Word> words;
+    std::map<uint64_t, uint64_t> counts, mapping;
+    HostError error = TableLog::read(m_file, m_header, m_options.session, words);
+    error = error != 0 ? error : TableLog::merge(m_file, m_header, words, counts, mapping);
+    if (error == 0 && access == ImageAccess::read_only) {
+        mapping.merge(counts);
+        m_file.see_instead(std::move(mapping));
+    } else if (error == 0 && !words.empty()) {
+        log_info("disk image {}: its writer was killed; {} changes of its tables are taken from its log", m_path, words.size());
+        error = write_words(counts);
+        error = error != 0 ? error : m_file.sync();
+        error = error != 0 ? error : write_words(mapping);
+        error = error != 0 ? error : m_file.sync();
+    }
+    return error == 0 ? Status{} : Status(fail_errno(error, fmt::format("Reading the log of disk image {}", m_path)));
+}
+
+HostError Store::write_words(const std::map<uint64_t, uint64_t>& words) {
+    for (const auto& [offset, value] : words) {
+        std::vector<uint8_t> raw(8);
+        store_be<uint64_t>(raw.data(), value);
+        if (const HostError error = m_file.write(offset, raw); error != 0) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+Status Store::begin_writing() {
+    if ((m_header.incompatible & k_corrupt) != 0) {
+        return fail(ErrorKind::invalid_input,
+                    "Disk image {} is damaged: it is marked as corrupt and can only be read. Check it with 'skepctl disk check'.",
+                    m_path);
+    }
+    if ((m_header.incompatible & k_dirty) != 0) {
+        return fail(ErrorKind::invalid_input,
+                    "Disk image {} was not closed and its reference counts are not up to date. Repair it with "
+                    "'skepctl disk check --repair'.", m_path);
+    }
+    // Autoclear features are those that a program without knowledge of them must drop before it writes.
+    HostError error = 0;
+    if (m_header.version >= 3 && m_header.autoclear != 0) {
+        m_header.autoclear = 0;
+        error = write_header_field(k_autoclear_at, 0);
+    }
+    if (error == 0 && m_options.acknowledged == Acknowledged::in_file && m_options.session != 0 && TableLog::has_room(m_header)) {
+        m_log = std::make_unique<TableLog>(m_file, m_header, m_options.session);
+        error = m_log->start();
+        error = error != 0 ? error : write_header_field(k_autoclear_at, k_autoclear_log);
+        m_refcounts.set_log(m_log.get());
+    }
+    return error == 0 ? Status{} : Status(fail_errno(error, fmt::format("Writing disk image {}", m_path)));
+}
+
+void Store::entry_changed(uint64_t offset, uint64_t value) {
+    if (m_log) {
+        m_log->note(TableLog::Table::mapping, offset, value);
+    }
+    m_unlogged = m_options.acknowledged == Acknowledged::in_file;
+}
+
+HostError Store::log_changes() {
+    if (!has_unlogged()) {  // only this thread changes it
+        return 0;
+    }
+    const HostError error = m_log ? m_log->append() : ENOBUFS;
+    if (error == ENOBUFS) {
+        return commit();
+    }
+    if (error == 0) {
+        const std::lock_guard lock(m_mutex);
+        m_unlogged = false;
+    }
+    return error;
+}
+
+void Store::close_log() {
+    if (m_log && !m_dirty && !m_refcounts.dirty() && !m_file.sync_failed()) {
+        static_cast<void>(write_header_field(k_autoclear_at, 0));
+    }
+}
 
 HostError Store::write_l2_tables() {
     for (size_t i = 0; i < m_slots.size() && m_dirty_tables > 0; ++i) {
@@ -54,7 +139,11 @@ HostError Store::commit() {
     m_released.insert(m_released.end(), m_releasing.begin(), m_releasing.end());
     m_releasing.clear();
     m_dirty = false;
-    return 0;
+    {
+        const std::lock_guard lock(m_mutex);
+        m_unlogged = false;
+    }
+    return m_log ? m_log->clear() : 0;
 }
 
 std::vector<uint64_t> Store::take_released() { return std::exchange(m_released, {}); }

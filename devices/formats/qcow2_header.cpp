@@ -125,6 +125,7 @@ Status Parser::extensions() {
         const auto length = field<uint32_t>(at + 4);
         at += 8;
         if (type == k_extension_end) {
+            m_header.header_end = at;
             return {};
         }
         if (length > end - at) {
@@ -159,6 +160,7 @@ Status Parser::backing_name() {
         return damaged(m_path, "the name of its backing file lies outside of its header");
     }
     m_header.backing_file.assign(reinterpret_cast<const char*>(m_bytes.data() + offset), length);
+    m_header.header_end = std::max(m_header.header_end, offset + length);
     if (m_header.backing_file.find('\0') != std::string::npos) {
         return damaged(m_path, "the name of its backing file is not text");
     }

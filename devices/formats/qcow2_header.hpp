@@ -63,6 +63,7 @@ struct Header {
     Compression compression = Compression::zlib;
     std::string backing_file;    // as it stands in the image; empty: none
     std::string backing_format;  // "raw", "qcow2" or empty
+    uint64_t header_end = ~uint64_t{0};  // bytes of the first cluster that header, extensions and the backing file's name take
     uint64_t bitmaps_offset = 0, bitmaps_bytes = 0;  // the bitmap directory, where autoclear says that it is valid
 
     [[nodiscard]] uint64_t cluster_size() const { return uint64_t{1} << cluster_bits; }

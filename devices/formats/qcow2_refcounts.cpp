@@ -128,6 +128,11 @@ void Refcounts::set(Block& block, uint64_t cluster, uint64_t value) {
     m_dirty_blocks += block.dirty_to == 0 ? 1 : 0;
     block.dirty_from = std::min(block.dirty_from, align_down(byte, 512));
     block.dirty_to = std::max(block.dirty_to, align_down(byte, 512) + 512);
+    if (m_log != nullptr) {
+        const uint64_t word = align_down(byte, 8);
+        m_log->note(TableLog::Table::counts, m_table[cluster / m_header.refcounts_per_block()] + word,
+                    load_be<uint64_t>(&block.bytes[word]));
+    }
     if (value == 0) {
         m_free_hint = std::min(m_free_hint, cluster);
     } else {

@@ -9,6 +9,7 @@
 
 #include "devices/formats/metadata_file.hpp"
 #include "devices/formats/qcow2_header.hpp"
+#include "devices/formats/qcow2_log.hpp"
 
 namespace skep::qcow2 {
 
@@ -28,6 +29,8 @@ class Refcounts {
     Refcounts(MetadataFile& file, Header& header, std::unordered_set<uint64_t>& metadata, uint64_t file_size,
               std::string path);
 
+    // Changes are noted there, too; null: nowhere. It outlives this.
+    void set_log(TableLog* log) { m_log = log; }
     // Reads the table; false sentences as Status.
     [[nodiscard]] Status load_table();
     [[nodiscard]] HostError get(uint64_t cluster, uint64_t& value);
@@ -67,6 +70,7 @@ class Refcounts {
     std::string m_path;
     std::vector<uint64_t> m_table;  // host offsets, host byte order
     std::vector<std::unique_ptr<Block>> m_blocks;
+    TableLog* m_log = nullptr;
     uint64_t m_loaded_bytes = 0;
     uint64_t m_dirty_blocks = 0;
     uint64_t m_free_hint = 0;    // no free cluster lies before

@@ -32,7 +32,7 @@ void Qcow2Image::advance(const RequestPtr& request) {
         case BlockOp::flush: through = true; break;
     }
     if (through) {
-        end_part(request);
+        end_logged(request);
     }
 }
 

@@ -49,7 +49,10 @@ Result<std::unique_ptr<Store>> Store::open(FileEngine& engine, uint64_t file_siz
         return tl::unexpected(header.error());
     }
     std::unique_ptr<Store> store(new Store(engine, std::move(*header), file_size, path, options));
-    Status status = store->load_l1();
+    Status status = store->take_over_log(options.access);
+    if (status) {
+        status = store->load_l1();
+    }
     if (status) {
         status = store->m_refcounts.load_table();
     }
@@ -90,25 +93,6 @@ Status Store::load_l1() {
         }
         if (offset % m_header.cluster_size() != 0 || cluster >= m_file_clusters || !m_metadata.insert(cluster).second) {
             return damaged(m_path, fmt::format("its table {} of clusters lies where it cannot", i));
-        }
-    }
-    return {};
-}
-
-Status Store::begin_writing() {
-    if ((m_header.incompatible & k_corrupt) != 0) {
-        return damaged(m_path, "it is marked as corrupt and can only be read");
-    }
-    if ((m_header.incompatible & k_dirty) != 0) {
-        return fail(ErrorKind::invalid_input,
-                    "Disk image {} was not closed and its reference counts are not up to date. Repair it with "
-                    "'skepctl disk check --repair'.", m_path);
-    }
-    // Autoclear features are those that a program without knowledge of them must drop before it writes.
-    if (m_header.version >= 3 && m_header.autoclear != 0) {
-        m_header.autoclear = 0;
-        if (write_header_field(k_autoclear_at, 0) != 0) {
-            return fail(ErrorKind::io, "Disk image {} cannot be written.", m_path);
         }
     }
     return {};
@@ -269,6 +253,7 @@ HostError Store::make_writable(uint64_t guest_offset) {
     {
         const std::lock_guard lock(m_mutex);
         m_l1[index] = offset | k_copied;
+        entry_changed(m_header.l1_offset + index * 8, m_l1[index]);
     }
     m_dirty_l1.push_back(index);
     m_dirty = true;
@@ -284,6 +269,7 @@ void Store::set_entry(uint64_t guest_offset, uint64_t value) {
     L2Table& table = *m_slots[l1_index(guest_offset)];
     const uint64_t at = (guest_offset >> m_header.cluster_bits & (m_header.l2_entries() - 1)) * 8;
     store_be<uint64_t>(&table.bytes[at], value);
+    entry_changed((m_l1[table.l1_index] & k_offset_mask) + at, value);
     m_dirty_tables += table.dirty_to == 0 ? 1 : 0;
     table.dirty_from = std::min(table.dirty_from, align_down(at, 512));
     table.dirty_to = std::max(table.dirty_to, align_down(at, 512) + 512);

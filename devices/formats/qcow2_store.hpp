@@ -4,6 +4,8 @@
 //
 // The order (commit): refcounts, barrier, L2 and L1 entries, barrier, and only then are clusters reused that these
 // entries no longer name. Data is written before its L2 entry is set, so the first barrier covers it.
+//
+// Between commits the changed words go into a log (qcow2_log.hpp), so that what completed survives the worker's death.
 #pragma once
 
 #include <memory>
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "devices/block/image_lock.hpp"
+#include "devices/formats/acknowledged.hpp"
 #include "devices/formats/metadata_file.hpp"
 #include "devices/formats/qcow2_header.hpp"
 #include "devices/formats/qcow2_refcounts.hpp"
@@ -49,6 +52,8 @@ struct L2Table {
 struct StoreOptions {
     ImageAccess access = ImageAccess::read_write;
     uint64_t cache_bytes = uint64_t{32} << 20;  // of L2 tables; 32 MiB serve 256 GiB of 64 KiB clusters
+    Acknowledged acknowledged = Acknowledged::in_memory;
+    uint64_t session = host_session();  // which log is believed
 };
 
 // One thread at a time, except peek() and its table under mutex().
@@ -90,6 +95,13 @@ class Store {
     // The host clusters that `old_entry` names lose a user once the new entries are durable.
     void release_later(uint64_t old_entry);
     [[nodiscard]] bool dirty() const { return m_dirty; }
+    // Acknowledged::in_file, with mutex() held: entries have changed that no file knows of yet. Nobody may tell the guest
+    // of a write to their clusters before log_changes().
+    [[nodiscard]] bool has_unlogged() const { return m_unlogged; }
+    // All changes so far survive the process. Errors as commit(), and to be repeated like it.
+    [[nodiscard]] HostError log_changes();
+    // At the very end, after the last commit().
+    void close_log();
     // All of the above is durable after this, and every data write completed before. May be repeated after an error.
     [[nodiscard]] HostError commit();
     // Entries whose replacement is durable; the caller makes sure that no transfer uses their clusters any more, ...
@@ -103,7 +115,10 @@ class Store {
   private:
     Store(FileEngine& engine, Header header, uint64_t file_size, std::string path, const StoreOptions& options);
     [[nodiscard]] Status load_l1();
+    [[nodiscard]] Status take_over_log(ImageAccess access);
+    [[nodiscard]] HostError write_words(const std::map<uint64_t, uint64_t>& words);
     [[nodiscard]] Status begin_writing();
+    void entry_changed(uint64_t offset, uint64_t value);  // with mutex() held
     [[nodiscard]] HostError make_room();
     [[nodiscard]] HostError write_l2_tables();
     [[nodiscard]] HostError write_l1_entries();
@@ -118,7 +133,9 @@ class Store {
     std::unordered_set<uint64_t> m_metadata;
     uint64_t m_file_clusters;
     Refcounts m_refcounts;
-    std::mutex m_mutex;                             // of m_l1, m_slots and the tables' bytes
+    std::unique_ptr<TableLog> m_log;
+    std::mutex m_mutex;                             // of m_l1, m_slots, the tables' bytes and m_unlogged
+    bool m_unlogged = false;
     std::vector<uint64_t> m_l1;                     // host byte order
     std::vector<std::unique_ptr<L2Table>> m_slots;  // by L1 index
     uint64_t m_loaded_tables = 0;

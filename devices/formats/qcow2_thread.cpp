@@ -8,6 +8,11 @@
 #include "vmm/base/log.hpp"
 
 namespace skep {
+namespace {
+
+constexpr size_t k_most_unlogged = 64;
+
+}  // namespace
 
 Qcow2Image::~Qcow2Image() {
     for (;;) {
@@ -83,10 +88,12 @@ void Qcow2Image::run() {
             m_work.pop_front();
         }
         const bool last = !work && m_quit;
+        const bool more = !m_work.empty();
         lock.unlock();
         if (work) {
             work();
             work = nullptr;
+            log_changes(more);
             end_work();
         }
         if (last || Clock::now() >= due) {
@@ -105,7 +112,36 @@ void Qcow2Image::run() {
         lock.lock();
     }
     release_unused();
-    static_cast<void>(commit());
+    if (commit() == 0 && !m_info.read_only) {
+        m_store->close_log();
+    }
+}
+
+// A part of a request that changed the tables ends; with others', one write to the log serves them all.
+void Qcow2Image::end_logged(const RequestPtr& request) {
+    if (m_store->has_unlogged()) {
+        m_unlogged.push_back(request);
+    } else {
+        end_part(request);
+    }
+}
+
+void Qcow2Image::log_changes(bool more_to_come) {
+    if (m_unlogged.empty() || (more_to_come && m_unlogged.size() < k_most_unlogged)) {
+        return;
+    }
+    const HostError error = m_store->log_changes();
+    if (m_store->file().sync_failed()) {
+        sync_failed();
+    }
+    for (const RequestPtr& request : std::exchange(m_unlogged, {})) {
+        if (error == ENOSPC || error == EDQUOT) {
+            hold({request, [this, request] { m_unlogged.push_back(request); },
+                  [this, request] { end_part(request, BlockStatus::no_space); }});
+        } else {
+            end_part(request, error == 0 ? BlockStatus::ok : BlockStatus::io_error);
+        }
+    }
 }
 
 void Qcow2Image::sync_failed() {

@@ -40,6 +40,9 @@ bool Qcow2Image::advance_write(const RequestPtr& request) {
             error = EIO;
         }
         if (error == 0 && is_in_place(place)) {
+            error = m_store->log_changes();  // its end must not come before the end of the write that made this place
+        }
+        if (error == 0 && is_in_place(place)) {
             const uint64_t within = request->at & ((uint64_t{1} << m_cluster_bits) - 1);
             Extent extent{{place.kind, place.host + within, true}, request->at, 0};
             extent.length = std::min(cluster_end(request->at), request->end) - request->at;
@@ -157,7 +160,7 @@ void Qcow2Image::write_allocation(const RequestPtr& request, const AllocationPtr
     start_part(part);
 }
 
-// The data is written; from now on the table names it. Durable with the next commit.
+// The data is written; from now on the table names it. Durable with the next commit, safe from a kill with the log.
 void Qcow2Image::link(const RequestPtr& request, const AllocationPtr& allocation) {
     const uint64_t at = allocation->first << m_cluster_bits;
     if (const HostError error = m_store->make_writable(at); error != 0) {
@@ -184,7 +187,7 @@ void Qcow2Image::link(const RequestPtr& request, const AllocationPtr& allocation
     }
     m_tables_dirty = true;
     m_allocations.erase(allocation->first);
-    end_part(request);
+    end_logged(request);
     wake(allocation);
 }
 

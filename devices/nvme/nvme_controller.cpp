@@ -16,7 +16,7 @@ constexpr uint32_t k_msix_table = 0x2000, k_msix_pending = 0x3000;
 // Class 01 08 02: NVM Express I/O controller. The id pair is one that drivers know to be virtual.
 constexpr PciIdentity k_identity{
     .vendor = 0x1b36, .device = 0x0010, .class_code = 0x010802, .revision = 2, .pin = IntxPin::a};
-constexpr unsigned k_most_queue_pairs = 16;
+constexpr unsigned k_least_queue_pairs = 2, k_most_queue_pairs = 16;
 
 }  // namespace
 
@@ -24,7 +24,7 @@ NvmeController::NvmeController(DeviceContext& context, std::string name, PciAddr
                                NvmeConfig config)
     : PciFunction(context, std::move(name), address, k_identity),
       m_disk(std::move(disk)),
-      m_queue_pairs(std::clamp(config.queue_pairs, 1U, k_most_queue_pairs)),
+      m_queue_pairs(std::clamp(config.queue_pairs, k_least_queue_pairs, k_most_queue_pairs)),
       m_identity{.serial = std::move(config.serial),
                  .vendor = k_identity.vendor,
                  .subsystem_vendor = k_identity.subsystem_vendor} {

@@ -18,7 +18,7 @@ namespace skep {
 
 struct NvmeConfig {
     std::string serial;        // up to 20 printable characters
-    unsigned queue_pairs = 1;  // for commands to the disk, 1 .. 16
+    unsigned queue_pairs = 2;  // for commands to the disk, 2 .. 16; edk2's driver (OVMF) starts with no fewer than two
 };
 
 class NvmeController final : public PciFunction {

@@ -42,7 +42,7 @@ def secure_boot_refuses_what_is_not_signed():
 
 def copied_to_the_disk_it_starts_from_there():
     (iso,) = need("uefi.iso")
-    install(iso, "uefi", "virtio", "/dev/vda")
+    install(iso, "uefi", "nvme", "/dev/nvme0n1")
 
 
 def copied_to_the_disk_it_starts_from_there_by_bios():

@@ -144,7 +144,7 @@ class NvmeDriver {
     uint16_t m_last_cid = 0x100;
 };
 
-// A controller with two queue pairs on a disk of 1 MiB that holds a pattern.
+// A controller, asked for one queue pair, on a disk of 1 MiB that holds a pattern.
 struct NvmeMachine : FakeMachine {
     explicit NvmeMachine(bool read_only = false)
         : bus(context), disk(std::make_shared<MemoryBlock>(1 << 20, 512, read_only)) {
@@ -153,7 +153,7 @@ struct NvmeMachine : FakeMachine {
             disk->data[i] = static_cast<uint8_t>(i / 512 * 3 + i);
         }
         nvme = std::make_unique<NvmeController>(context, "nvme-disk0", NvmeDriver::k_address, disk,
-                                                NvmeConfig{.serial = "SERIAL9", .queue_pairs = 2});
+                                                NvmeConfig{.serial = "SERIAL9", .queue_pairs = 1});
         nvme->reset();
         driver = std::make_unique<NvmeDriver>(*this, bus);
     }

@@ -22,7 +22,8 @@ class RecordingEngine final : public FileEngine {
   public:
     static constexpr size_t k_sector = 512;
 
-    // The power goes before the operation with the number `cut_at`: it and all after it fail, reads aside.
+    // The end comes in the middle of the operation with the number `cut_at`: of a write, some sectors were taken. It and
+    // all after it fail, reads aside.
     RecordingEngine(std::vector<uint8_t> content, uint64_t cut_at)
         : m_now(content), m_durable(std::move(content)), m_cut_at(cut_at), m_thread([this] { run(); }) {}
     ~RecordingEngine() override {
@@ -39,6 +40,11 @@ class RecordingEngine final : public FileEngine {
             m_queue.push_back(std::move(op));
         }
         m_changed.notify_all();
+    }
+    // Until nothing is under way.
+    void wait() {
+        std::unique_lock lock(m_mutex);
+        m_idle.wait(lock, [this] { return m_queue.empty() && !m_busy; });
     }
     [[nodiscard]] uint64_t operations() {
         const std::lock_guard lock(m_mutex);
@@ -106,6 +112,16 @@ class RecordingEngine final : public FileEngine {
         change(op.offset, std::move(bytes));
         return moved;
     }
+    void write_part(const FileOp& op) {
+        std::vector<uint8_t> bytes;
+        for (const iovec& buffer : op.buffers) {
+            const auto* from = static_cast<const uint8_t*>(buffer.iov_base);
+            bytes.insert(bytes.end(), from, from + buffer.iov_len);
+        }
+        const uint64_t end = (op.offset + m_cut_at % (bytes.size() + 1)) / k_sector * k_sector;
+        bytes.resize(end > op.offset ? end - op.offset : 0);
+        change(op.offset, std::move(bytes));
+    }
     int64_t perform(const FileOp& op) {
         if (op.kind == FileOpKind::nothing) {
             return 0;
@@ -114,6 +130,9 @@ class RecordingEngine final : public FileEngine {
             return read(op);
         }
         if (m_count >= m_cut_at) {
+            if (m_count++ == m_cut_at && op.kind == FileOpKind::write) {
+                write_part(op);
+            }
             return -EIO;
         }
         ++m_count;
@@ -147,15 +166,20 @@ class RecordingEngine final : public FileEngine {
             FileOp op = std::move(m_queue.front());
             m_queue.pop_front();
             const int64_t result = perform(op);
+            m_busy = true;
             lock.unlock();
             op.done(result);
             op = {};
             lock.lock();
+            m_busy = false;
+            m_idle.notify_all();
         }
     }
 
     std::mutex m_mutex;
     std::condition_variable m_changed;
+    std::condition_variable m_idle;
+    bool m_busy = false;
     std::deque<FileOp> m_queue;
     std::vector<uint8_t> m_now;
     std::vector<uint8_t> m_durable;
