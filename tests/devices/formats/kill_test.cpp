@@ -119,6 +119,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, KillTest,
 struct Killed : testing::TestWithParam<ImageFormat> {
     static constexpr uint64_t k_blocks = 4096;
     static constexpr uint64_t k_block = 16 << 10;
+    static constexpr uint64_t k_depth = 8;
     ScratchFolder folder;
     std::string path = folder.file("killed.img");
 
@@ -129,7 +130,6 @@ struct Killed : testing::TestWithParam<ImageFormat> {
         options.acknowledged = Acknowledged::in_file;
         const auto disk = open_image(path, options);
         std::mt19937 random(seed);
-        constexpr uint64_t k_depth = 8;
         for (uint64_t stamp = 1; disk; stamp += k_depth) {
             std::vector<std::vector<uint64_t>> data;
             std::vector<std::future<BlockStatus>> results;
@@ -177,7 +177,7 @@ struct Killed : testing::TestWithParam<ImageFormat> {
     }
 };
 
-TEST_P(Killed, WriterAtAnyTime_AcknowledgedIsThereAndCheckIsClean) {
+TEST_P(Killed, WriterAtAnyTime_AcknowledgedIsThereAndTablesAreRight) {
     const bool qcow2 = GetParam() == ImageFormat::qcow2;
     const auto made = qcow2 ? create_qcow2_image(path, {.size = k_blocks * k_block, .backing_file = {}, .backing_format = {}})
                             : create_raw_image(path, k_blocks * k_block);
@@ -208,11 +208,12 @@ TEST_P(Killed, WriterAtAnyTime_AcknowledgedIsThereAndCheckIsClean) {
         ASSERT_TRUE(WIFSIGNALED(status)) << "it ended by itself";
         if (qcow2) {
             const Qcow2Check report = check(path);
-            EXPECT_EQ(report.leaks + report.errors, 0U);
+            EXPECT_EQ(report.errors, 0U);
+            EXPECT_LE(report.leaks, 2 * k_depth) << "of writes that were under way";
         }
         verify(done);
         if (qcow2 && has_qemu_img()) {
-            EXPECT_EQ(shell("qemu-img check " + path), 0);
+            EXPECT_EQ(shell("qemu-img check " + path + "; case $? in 0|3) true;; *) false;; esac"), 0);  // 3: leaks
         }
     }
     munmap(done, k_blocks * 8);
