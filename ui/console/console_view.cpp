@@ -129,6 +129,10 @@ void ConsoleView::fill_menu(QMenu* menu) {
         m_terminal->screen().clear_scrollback();
         m_terminal->feed({});
     });
+    if (m_place != nullptr) {
+        menu->addSeparator();
+        menu->addAction(m_place);
+    }
 }
 
 void ConsoleView::send_terminal_size() {

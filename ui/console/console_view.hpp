@@ -34,6 +34,8 @@ class ConsoleView : public QWidget {
     [[nodiscard]] QString last_line() const;
     // Copy, paste, find, zoom, save log, send size: for a window's menu.
     void fill_menu(QMenu* menu);
+    // One more for the menu's end: where the console is.
+    void set_place_action(QAction* action) { m_place = action; }
     // Types `stty cols N rows M` for a guest that cannot know the size of a serial terminal.
     void send_terminal_size();
     // Text size and colours, as the settings say now.
@@ -53,6 +55,7 @@ class ConsoleView : public QWidget {
     TerminalWidget* m_terminal;
     FindBar* m_find_bar;
     QLabel* m_notice;
+    QAction* m_place = nullptr;
     QPointer<ConsoleConnection> m_connection;
 };
 

@@ -21,7 +21,15 @@ Status ScreenTypist::type(const QString& text) {
     }
     m_left.insert(m_left.end(), strokes->begin(), strokes->end());
     m_timer.start();
+    emit typing_changed();
     return {};
+}
+
+void ScreenTypist::stop() {
+    if (typing()) {
+        m_left.clear();
+        emit typing_changed();
+    }
 }
 
 void ScreenTypist::type_next() {
@@ -38,6 +46,9 @@ void ScreenTypist::type_next() {
     m_send(stroke.key, false);
     if (stroke.shift) {
         m_send(KEY_LEFTSHIFT, false);
+    }
+    if (m_left.empty()) {
+        emit typing_changed();
     }
 }
 

@@ -22,8 +22,12 @@ class ScreenTypist : public QObject {
 
     // Kind invalid_input when a character is on no key, or there are too many; then nothing is typed.
     [[nodiscard]] Status type(const QString& text);
-    void stop() { m_left.clear(); }
+    void stop();
     [[nodiscard]] bool typing() const { return !m_left.empty(); }
+
+  signals:
+    // It types now, or no more.
+    void typing_changed();
 
   private:
     void type_next();

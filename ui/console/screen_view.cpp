@@ -4,6 +4,8 @@
 
 #include <QMenu>
 #include <QSettings>
+#include <QToolBar>
+#include <QToolButton>
 #include <QVBoxLayout>
 
 #include "ui/console/screen_client.hpp"
@@ -30,6 +32,10 @@ ScaleMode saved_mode() {
 ScreenView::ScreenView(QString vm_name, QWidget* parent)
     : QWidget(parent),
       m_vm_name(std::move(vm_name)),
+      m_actions(this),
+      m_key_menu(new QMenu(this)),
+      m_bar(new QToolBar(this)),
+      m_key_button(new QToolButton(m_bar)),
       m_stage(new QWidget(this)),
       m_screen(new ScreenWidget(m_stage)),
       m_size(new ScreenToast(QStringLiteral("screenSize"), ScreenToast::Edge::top, m_stage)),
@@ -45,8 +51,12 @@ ScreenView::ScreenView(QString vm_name, QWidget* parent)
     setObjectName(QStringLiteral("screenView"));
     build();
     m_screen->set_mode(saved_mode());
-    connect(m_screen, &ScreenWidget::picture_size_changed, this,
-            [this](QSize size) { m_size->say(tr("%1 × %2").arg(size.width()).arg(size.height()), k_size_ms); });
+    connect_actions();
+    update_actions();
+    connect(m_screen, &ScreenWidget::picture_size_changed, this, [this](QSize size) {
+        m_size->say(tr("%1 × %2").arg(size.width()).arg(size.height()), k_size_ms);
+        update_actions();
+    });
     connect(m_screen, &ScreenWidget::frame_shown, this, [this] { m_picture_is_new = true; });
     connect(m_screen, &ScreenWidget::hidden_frame, this, [this] { m_picture_is_new = true; });
     connect(m_screen, &ScreenWidget::grab_changed, this, &ScreenView::show_hint);
@@ -91,6 +101,8 @@ void ScreenView::build() {
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(0);
+    build_bar();
+    layout->addWidget(m_bar);
     layout->addWidget(m_lost);
     layout->addWidget(m_stage, 1);
     setFocusProxy(m_screen);
@@ -110,6 +122,7 @@ void ScreenView::attach(Fd socket) {
     m_off = false;
     m_screen->set_notice({});
     m_thumbnail.start();
+    update_actions();
 }
 
 void ScreenView::set_off(const QString& text) {
@@ -126,11 +139,13 @@ void ScreenView::set_off(const QString& text) {
     m_lost->set_text({}, {});
     m_hint->say({}, 0);
     m_size->say({}, 0);
+    update_actions();
 }
 
 void ScreenView::link_lost(const QString& reason) {
     m_typist->stop();
     m_screen->let_go();
+    update_actions();
     if (!m_off) {
         m_lost->set_text(tr("The machine's screen is not connected"), tr("The machine goes on. %1").arg(reason));
     }
@@ -170,6 +185,7 @@ void ScreenView::set_full_screen(bool on) {
             m_full.get(), &ScreenFullWindow::leave_requested, this, [this] { set_full_screen(false); },
             Qt::QueuedConnection);
         m_full->showFullScreen();
+        m_full->activateWindow();
         m_hint->say(tr("Full screen: Ctrl+Alt+Enter leaves it; so does the bar at the top edge."), k_size_ms);
     } else {
         static_cast<QVBoxLayout*>(layout())->addWidget(m_full->give_back(), 1);
@@ -178,6 +194,7 @@ void ScreenView::set_full_screen(bool on) {
         m_hint->say({}, 0);
         show_hint();
     }
+    update_actions();
     m_screen->setFocus();
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A guest's screen as a tab: the picture, what is to be said about it, and the actions around it.
+// A guest's screen: the picture, what is to be said about it, and a bar with the actions around it.
 #pragma once
 
 #include <QImage>
@@ -7,10 +7,13 @@
 #include <QWidget>
 #include <memory>
 
+#include "ui/console/screen_actions.hpp"
 #include "ui/console/screen_widget.hpp"
 #include "vmm/base/fd.hpp"
 
 class QMenu;
+class QToolBar;
+class QToolButton;
 
 namespace skep::ui {
 
@@ -40,7 +43,10 @@ class ScreenView : public QWidget {
 
     // Scale, Send key, typing, pictures, full screen: for a window's menu.
     void fill_menu(QMenu* menu);
-    void fill_key_menu(QMenu* menu);
+    // One more for the end of bar and menu: where the screen is.
+    void set_place_action(QAction* action);
+    // The keyboard goes to the bar.
+    void focus_bar();
     [[nodiscard]] bool full_screen() const { return m_full != nullptr; }
     void set_full_screen(bool on);
     // Takes a picture for the library when something has changed; every k_thumbnail_ms.
@@ -61,13 +67,20 @@ class ScreenView : public QWidget {
     void build();
     void link_lost(const QString& reason);
     void show_hint();
-    void add_scale_menu(QMenu* menu);
-    void add_picture_actions(QMenu* menu);
+    void build_bar();
+    void build_key_menu();
+    void connect_actions();
+    void update_actions();
     void save_screenshot();
+    void copy_screenshot();
     void type_clipboard();
-    QAction* add_action(QMenu* menu, const QString& name, const QString& text, std::function<void()> action);
 
     QString m_vm_name;
+    ScreenActions m_actions;
+    QAction* m_place = nullptr;
+    QMenu* m_key_menu;
+    QToolBar* m_bar;
+    QToolButton* m_key_button;
     QWidget* m_stage;  // what goes full screen
     ScreenWidget* m_screen;
     ScreenToast* m_size;

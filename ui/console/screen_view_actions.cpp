@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// ScreenView: menus, pictures of the screen, typing.
+// ScreenView: bar and menus, pictures of the screen, typing.
 #include <linux/input-event-codes.h>
 
-#include <QActionGroup>
 #include <QClipboard>
 #include <QDateTime>
 #include <QDir>
@@ -10,6 +9,9 @@
 #include <QGuiApplication>
 #include <QMenu>
 #include <QSettings>
+#include <QShortcut>
+#include <QToolBar>
+#include <QToolButton>
 
 #include "ui/console/screen_client.hpp"
 #include "ui/console/screen_toast.hpp"
@@ -55,80 +57,107 @@ constexpr KeyCode k_function_keys[] = {KEY_F1, KEY_F2, KEY_F3, KEY_F4,  KEY_F5, 
 
 }  // namespace
 
-QAction* ScreenView::add_action(QMenu* menu, const QString& name, const QString& text, std::function<void()> action) {
-    QAction* entry = menu->addAction(text);
-    entry->setObjectName(name);
-    connect(entry, &QAction::triggered, this, [action = std::move(action)] { action(); });
-    return entry;
+void ScreenView::connect_actions() {
+    connect(m_actions.scale, &QActionGroup::triggered, this, [this](const QAction* action) {
+        QSettings().setValue(QStringLiteral("screen/scale"), action->data());
+        m_screen->set_mode(static_cast<ScaleMode>(action->data().toInt()));
+        update_actions();
+    });
+    connect(m_actions.full_screen, &QAction::triggered, this, [this] {
+        set_full_screen(!full_screen());
+        update_actions();
+    });
+    connect(m_actions.save_picture, &QAction::triggered, this, &ScreenView::save_screenshot);
+    connect(m_actions.copy_picture, &QAction::triggered, this, &ScreenView::copy_screenshot);
+    connect(m_actions.type, &QAction::triggered, this, &ScreenView::type_clipboard);
+    connect(m_actions.copy_text, &QAction::triggered, this, &ScreenView::text_requested);
+    connect(m_typist, &ScreenTypist::typing_changed, this, &ScreenView::update_actions);
+}
+
+void ScreenView::update_actions() {
+    m_actions.update({.attached = attached(),
+                      .picture = m_client != nullptr && !m_client->size().isEmpty(),
+                      .typing = m_typist->typing(),
+                      .full_screen = full_screen(),
+                      .mode = m_screen->mode()});
+    m_key_menu->setEnabled(attached());
+    m_key_button->setEnabled(attached());
+}
+
+void ScreenView::build_bar() {
+    m_bar->setObjectName(QStringLiteral("screenBar"));
+    m_bar->setAccessibleName(tr("Screen"));
+    build_key_menu();
+    const QKeySequence keys(tr("Ctrl+Shift+K"));
+    m_key_button->setObjectName(QStringLiteral("sendKeyButton"));
+    m_key_button->setText(tr("Send key"));
+    m_key_button->setAccessibleName(tr("Send a key to the guest"));
+    m_key_button->setToolTip(tip_with_keys(tr("Press keys in the guest that this desktop keeps for itself"), keys));
+    m_key_button->setPopupMode(QToolButton::InstantPopup);
+    m_key_button->setMenu(m_key_menu);
+    connect(new QShortcut(keys, this), &QShortcut::activated, m_key_button, &QToolButton::showMenu);
+    m_bar->addActions(m_actions.scale->actions());
+    m_bar->addSeparator();
+    m_bar->addAction(m_actions.full_screen);
+    m_bar->addAction(m_actions.save_picture);
+    m_bar->addSeparator();
+    m_bar->addWidget(m_key_button);
+    m_bar->addAction(m_actions.type);
+    addAction(m_actions.copy_text);  // for its keys
+}
+
+void ScreenView::set_place_action(QAction* action) {
+    m_place = action;
+    auto* spacer = new QWidget(m_bar);
+    spacer->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Preferred);
+    m_bar->addWidget(spacer);
+    m_bar->addAction(action);
+}
+
+void ScreenView::focus_bar() {
+    m_bar->widgetForAction(m_actions.full_screen)->setFocus();
 }
 
 void ScreenView::fill_menu(QMenu* menu) {
-    add_scale_menu(menu);
-    QMenu* keys = menu->addMenu(tr("Send &key"));
-    keys->setObjectName(QStringLiteral("sendKeyMenu"));
-    keys->setEnabled(attached());
-    fill_key_menu(keys);
-    add_action(menu, QStringLiteral("actionTypeClipboard"),
-               m_typist->typing() ? tr("Stop &typing") : tr("&Type clipboard as keys"), [this] { type_clipboard(); })
-        ->setEnabled(attached());
-    add_action(menu, QStringLiteral("actionCopyScreenText"), tr("Copy the te&xt on the screen"), [this] {
-        emit text_requested();
-    })->setEnabled(attached());
+    menu->addActions(m_actions.scale->actions());
     menu->addSeparator();
-    add_picture_actions(menu);
+    menu->addMenu(m_key_menu);
+    menu->addActions({m_actions.type, m_actions.copy_text});
     menu->addSeparator();
-    QAction* full = add_action(menu, QStringLiteral("actionFullScreen"), tr("&Full screen\tCtrl+Alt+Enter"),
-                               [this] { set_full_screen(!full_screen()); });
-    full->setCheckable(true);
-    full->setChecked(full_screen());
-    full->setEnabled(attached());
+    menu->addActions({m_actions.save_picture, m_actions.copy_picture});
+    menu->addSeparator();
+    menu->addAction(m_actions.full_screen);
+    if (m_place != nullptr) {
+        menu->addAction(m_place);
+    }
     menu->addSeparator();
     menu->addAction(tr("Ctrl+Alt gives the keyboard back to Skep"))->setEnabled(false);
 }
 
-void ScreenView::add_scale_menu(QMenu* menu) {
-    auto* group = new QActionGroup(menu);
-    const auto add = [&](const char* name, const QString& text, ScaleMode mode) {
-        QAction* entry = add_action(menu, QString::fromLatin1(name), text, [this, mode] {
-            QSettings().setValue(QStringLiteral("screen/scale"), static_cast<int>(mode));
-            m_screen->set_mode(mode);
-        });
-        entry->setCheckable(true);
-        entry->setChecked(m_screen->mode() == mode);
-        group->addAction(entry);
-    };
-    add("scaleFit", tr("F&it the window"), ScaleMode::fit);
-    add("scaleExact", tr("&1:1, pixel by pixel"), ScaleMode::exact);
-    add("scaleFollow", tr("The guest follows the &window"), ScaleMode::follow);
-    menu->addSeparator();
-}
-
-void ScreenView::fill_key_menu(QMenu* menu) {
-    for (const Chord& chord : chords()) {
-        add_action(menu, QString::fromLatin1(chord.name), tr(chord.text), [this, keys = chord.keys] {
+void ScreenView::build_key_menu() {
+    m_key_menu->setObjectName(QStringLiteral("sendKeyMenu"));
+    m_key_menu->setTitle(tr("Send &key"));
+    const auto add = [this](QMenu* menu, const QString& name, const QString& text, std::vector<KeyCode> keys) {
+        QAction* entry = menu->addAction(text);
+        entry->setObjectName(name);
+        connect(entry, &QAction::triggered, this, [this, keys = std::move(keys)] {
             m_screen->send_chord(keys);
             m_screen->setFocus();
         });
+    };
+    for (const Chord& chord : chords()) {
+        add(m_key_menu, QString::fromLatin1(chord.name), tr(chord.text), chord.keys);
     }
-    QMenu* consoles = menu->addMenu(tr("Ctrl+Alt+&F1…F12"));
+    QMenu* consoles = m_key_menu->addMenu(tr("Ctrl+Alt+&F1…F12"));
     for (size_t i = 0; i < std::size(k_function_keys); ++i) {
-        add_action(consoles, QStringLiteral("sendCtrlAltF%1").arg(i + 1), tr("Ctrl+Alt+F%1").arg(i + 1),
-                   [this, key = k_function_keys[i]] {
-                       m_screen->send_chord({KEY_LEFTCTRL, KEY_LEFTALT, key});
-                       m_screen->setFocus();
-                   });
+        add(consoles, QStringLiteral("sendCtrlAltF%1").arg(i + 1), tr("Ctrl+Alt+F%1").arg(i + 1),
+            {KEY_LEFTCTRL, KEY_LEFTALT, k_function_keys[i]});
     }
 }
 
-void ScreenView::add_picture_actions(QMenu* menu) {
-    const bool any = !m_screen->picture().isNull();
-    add_action(menu, QStringLiteral("actionSaveScreenshot"), tr("&Save a picture of the screen…"), [this] {
-        save_screenshot();
-    })->setEnabled(any);
-    add_action(menu, QStringLiteral("actionCopyScreenshot"), tr("&Copy a picture of the screen"), [this] {
-        QGuiApplication::clipboard()->setImage(m_screen->picture());
-        m_size->say(tr("The picture is in the clipboard"), k_size_ms);
-    })->setEnabled(any);
+void ScreenView::copy_screenshot() {
+    QGuiApplication::clipboard()->setImage(m_screen->picture());
+    m_size->say(tr("The picture is in the clipboard"), k_size_ms);
 }
 
 void ScreenView::save_screenshot() {

@@ -38,6 +38,7 @@ VmPage::VmPage(VmSession* session, QWidget* parent)
       m_tabs(new VmTabs(session, this)) {
     setObjectName(QStringLiteral("vmPage"));
     build_toolbar();
+    m_tabs->set_machine_menu([this](QMenu* menu) { fill_machine_menu(menu); });
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(0);

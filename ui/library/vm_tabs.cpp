@@ -13,7 +13,7 @@
 namespace skep::ui {
 
 VmTabs::VmTabs(VmSession* session, QWidget* parent)
-    : QTabWidget(parent), m_session(session), m_overview(new OverviewTab(session, this)) {
+    : QTabWidget(parent), m_session(session), m_overview(new OverviewTab(session, this)), m_windows(this, session) {
     setObjectName(QStringLiteral("vmTabs"));
     setDocumentMode(true);
     addTab(m_overview, tr("Overview"));
@@ -30,7 +30,7 @@ VmTabs::VmTabs(VmSession* session, QWidget* parent)
     connect(m_session, &VmSession::link_up, this, &VmTabs::open_links);
     connect(this, &QTabWidget::tabBarClicked, this, [this](int index) {
         setCurrentIndex(index);
-        if (currentWidget() != m_overview) {
+        if (QWidget* view = m_windows.view_of(currentWidget()); view != nullptr && !m_windows.is_out(view)) {
             focus_guest();  // who chooses a console wants to type there
         }
     });
@@ -60,6 +60,11 @@ void VmTabs::refresh() {
         m_screen->set_vm_name(m_session->name());
         m_screen->set_off(off_text());
     }
+    if (is_active(m_session->state())) {
+        m_windows.refresh();
+    } else {
+        m_windows.bring_all_back();
+    }
 }
 
 // A machine that runs has what it was started with, whatever its settings say by now.
@@ -72,9 +77,18 @@ void VmTabs::sync_screen() {
         connect(m_screen, &ScreenView::socket_requested, this, &VmTabs::open_screen);
         connect(m_screen, &ScreenView::text_requested, m_session, &VmSession::read_screen_text);
         connect(m_session, &VmSession::screen_text, m_screen, &ScreenView::take_text);
-        connect(m_screen, &ScreenView::keyboard_given_back, this, &VmTabs::keyboard_given_back);
+        connect(m_screen, &ScreenView::keyboard_given_back, this, [this] {
+            if (m_windows.is_out(m_screen)) {
+                m_screen->focus_bar();
+            } else {
+                emit keyboard_given_back();
+            }
+        });
         connect(m_screen, &ScreenView::thumbnail_taken, m_session, &VmSession::set_thumbnail);
+        m_screen->set_place_action(
+            m_windows.add(m_screen, QStringLiteral("screen"), [view = m_screen](QMenu* menu) { view->fill_menu(menu); }));
     } else if (!wanted && m_screen != nullptr) {
+        m_windows.remove(m_screen);
         delete m_screen;
         m_screen = nullptr;
         m_session->set_thumbnail({});
@@ -93,9 +107,12 @@ void VmTabs::sync_consoles() {
                 emit last_line_changed(view->last_line());
             });
         }
+        view->set_place_action(
+            m_windows.add(view, QStringLiteral("serial%1").arg(port + 1), [view](QMenu* menu) { view->fill_menu(menu); }));
         m_consoles.push_back(view);
     }
     while (m_consoles.size() > wanted && !is_active(m_session->state())) {
+        m_windows.remove(m_consoles.back());
         delete m_consoles.back();
         m_consoles.pop_back();
     }
@@ -107,8 +124,9 @@ void VmTabs::open_links() {
         m_session->open_console(port);
     }
     open_screen();
+    m_windows.restore();
     if (QWidget* guest = m_screen != nullptr ? static_cast<QWidget*>(m_screen) : console(0)) {
-        setCurrentWidget(guest);
+        setCurrentWidget(m_windows.tab_of(guest));
         if (isVisible()) {
             focus_guest();
         }
@@ -128,29 +146,29 @@ void VmTabs::take_console(unsigned port, ConsoleLink link) {
 }
 
 // The tab in front when it is the guest's.
-QWidget* VmTabs::guest_tab() const {
-    QWidget* front = currentWidget();
-    if (front != nullptr && front != m_overview) {
+QWidget* VmTabs::guest_view() const {
+    if (QWidget* front = m_windows.view_of(currentWidget())) {
         return front;
     }
     return m_screen != nullptr ? static_cast<QWidget*>(m_screen) : console(0);
 }
 
 bool VmTabs::focus_guest() {
-    QWidget* guest = guest_tab();
+    QWidget* guest = guest_view();
     if (!is_active(m_session->state()) || guest == nullptr) {
         return false;
     }
+    m_windows.show_window(guest);
     guest->setFocus();  // a proxy for the widget that takes the keys
     return true;
 }
 
 QString VmTabs::menu_title() const {
-    return guest_tab() != nullptr && guest_tab() == m_screen ? tr("Screen") : tr("Console");
+    return guest_view() != nullptr && guest_view() == m_screen ? tr("Screen") : tr("Console");
 }
 
 void VmTabs::fill_menu(QMenu* menu) {
-    QWidget* guest = guest_tab();
+    QWidget* guest = guest_view();
     if (guest == nullptr) {
         menu->addAction(tr("This machine has neither a screen nor a serial port"))->setEnabled(false);
     } else if (guest == m_screen) {

@@ -23,7 +23,7 @@ namespace {
 using Key = ScreenServer::Key;
 using Pointer = ScreenServer::Pointer;
 
-constexpr int k_settle_ms = 150;
+constexpr int k_settle_ms = 20;
 
 class ScreenWidgetTest : public ::testing::Test {
   protected:
@@ -99,8 +99,9 @@ TEST_F(ScreenWidgetTest, exact_shows_each_pixel_as_one_of_the_device) {
 }
 
 TEST_F(ScreenWidgetTest, still_guest_costs_no_repaint) {
+    QTest::qWait(200);  // the window has come to rest
     const uint64_t before = m_widget.paints();
-    QTest::qWait(1000);
+    QTest::qWait(300);
     EXPECT_EQ(m_widget.paints(), before);
     m_server.fill({0, 0, 5, 5}, 0xffffff);
     EXPECT_TRUE(wait_for([&] { return m_widget.paints() > before; })) << "a change is painted all the same";
@@ -140,7 +141,7 @@ TEST_F(ScreenWidgetTest, many_resizes_in_follow_mode_wish_for_the_last_size_only
     const size_t before = m_server.wishes().size();
     for (int i = 0; i < 20; ++i) {
         m_widget.setFixedSize(400 + 7 * i, 300 + 5 * i);
-        QTest::qWait(20);
+        QTest::qWait(5);
     }
     EXPECT_TRUE(wait_for([this] { return m_client->size() == m_widget.viewport()->size(); }));
     EXPECT_EQ(m_client->size(), QSize(533, 395));

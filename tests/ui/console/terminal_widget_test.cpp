@@ -16,6 +16,7 @@
 #include <QTest>
 #include <array>
 
+#include "tests/ui/support/test_library.hpp"
 #include "ui/console/box_drawing.hpp"
 #include "ui/console/console_view.hpp"
 #include "ui/console/paste_pacer.hpp"
@@ -107,10 +108,10 @@ TEST_F(TerminalWidgetTest, double_click_selects_a_word) {
 
 TEST_F(TerminalWidgetTest, view_scrolled_up_stays_while_output_arrives) {
     m_terminal.feed(QByteArray("row\r\n").repeated(200));
-    QTRY_VERIFY_WITH_TIMEOUT(m_terminal.verticalScrollBar()->maximum() > 100, 1000);
+    ASSERT_TRUE(wait_for([&] { return m_terminal.verticalScrollBar()->maximum() > 100; }));
     m_terminal.verticalScrollBar()->setValue(50);
     m_terminal.feed(QByteArray("row\r\n").repeated(50));
-    QTRY_VERIFY_WITH_TIMEOUT(m_terminal.verticalScrollBar()->maximum() > 200, 1000);
+    ASSERT_TRUE(wait_for([&] { return m_terminal.verticalScrollBar()->maximum() > 200; }));
     EXPECT_EQ(m_terminal.verticalScrollBar()->value(), 50);
     QTest::keyClick(&m_terminal, Qt::Key_A);
     EXPECT_EQ(m_terminal.verticalScrollBar()->value(), m_terminal.verticalScrollBar()->maximum());
@@ -120,7 +121,7 @@ TEST_F(TerminalWidgetTest, paste_one_line_is_typed_in_chunks) {
     QSignalSpy chunks(&m_terminal, &TerminalWidget::send_to_guest);
     const QString text = QString(200, u'x');
     m_terminal.paste_text(text);
-    QTRY_VERIFY_WITH_TIMEOUT(!m_terminal.pasting(), 2000);
+    ASSERT_TRUE(wait_for([&] { return !m_terminal.pasting(); }));
     EXPECT_EQ(m_sent, text.toUtf8());
     EXPECT_GE(chunks.count(), 4);
 }
@@ -142,7 +143,7 @@ TEST_F(TerminalWidgetTest, paste_several_lines_asks_and_cancel_sends_nothing) {
 TEST_F(TerminalWidgetTest, paste_bracketed_needs_no_question) {
     m_terminal.feed("\x1b[?2004h");
     m_terminal.paste_text(QStringLiteral("a\nb\x1b[201~"));
-    QTRY_VERIFY_WITH_TIMEOUT(!m_terminal.pasting(), 1000);
+    ASSERT_TRUE(wait_for([&] { return !m_terminal.pasting(); }));
     EXPECT_EQ(m_sent, "\x1b[200~a\rb[201~\x1b[201~") << "an escape in the clipboard cannot end the bracket";
 }
 
@@ -207,14 +208,14 @@ TEST(ConsoleView, socket_history_is_shown_and_typing_is_sent) {
     view.show();
     ASSERT_EQ(write(guest.get(), "boot: \x1b[6n", 10), 10);
     view.attach({Fd(pair[1]), 10});
-    QTRY_VERIFY_WITH_TIMEOUT(view.last_line() == QStringLiteral("boot:"), 1000);
+    ASSERT_TRUE(wait_for([&] { return view.last_line() == QStringLiteral("boot:"); }));
     QTest::keyClick(view.terminal(), Qt::Key_X);
     std::array<char, 32> buffer{};
     ASSERT_EQ(recv(guest.get(), buffer.data(), buffer.size(), 0), 1) << "the old question must not be answered";
     EXPECT_EQ(buffer[0], 'x');
     ASSERT_EQ(write(guest.get(), "\x1b[5n", 4), 4);
     ssize_t answered = 0;
-    QTRY_VERIFY_WITH_TIMEOUT((answered = recv(guest.get(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0, 1000);
+    ASSERT_TRUE(wait_for([&] { return (answered = recv(guest.get(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0; }));
     EXPECT_EQ(std::string(buffer.data(), static_cast<size_t>(answered)), "\x1b[0n") << "a live one must";
 }
 
@@ -225,7 +226,7 @@ TEST(ConsoleView, peer_going_away_is_told) {
     view.attach({Fd(pair[1])});
     QSignalSpy lost(&view, &ConsoleView::link_lost);
     close(pair[0]);
-    QTRY_VERIFY_WITH_TIMEOUT(lost.count() == 1, 1000);
+    ASSERT_TRUE(wait_for([&] { return lost.count() == 1; }));
     EXPECT_FALSE(view.attached());
 }
 

@@ -4,7 +4,6 @@
 #include "ui/library/library_window.hpp"
 
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <QAction>
 #include <QApplication>
@@ -20,56 +19,14 @@
 #include <QTabWidget>
 #include <QTreeWidget>
 
-#include "tests/ui/support/test_library.hpp"
-#include "ui/console/console_view.hpp"
+#include "tests/ui/library/library_fixture.hpp"
 #include "ui/console/screen_view.hpp"
 #include "ui/library/host_check_dialog.hpp"
-#include "ui/library/vm_page.hpp"
 #include "ui/newvm/new_sheet.hpp"
 #include "vmm/control/launcher.hpp"
 
 namespace skep::ui {
 namespace {
-
-class LibraryWindowTest : public LibraryTest {
-  protected:
-    LibraryWindowTest() { QSettings().clear(); }
-    ~LibraryWindowTest() override {
-        m_window.reset();
-        for (const BundleEntry& entry : list_bundles(m_root)) {
-            if (auto bundle = Bundle::open(entry.folder)) {
-                const WorkerState worker = worker_state(*bundle);
-                if (worker.life == WorkerLife::running && worker.pid > 1) {
-                    kill(worker.pid, SIGKILL);
-                }
-            }
-        }
-    }
-    void open() {
-        m_window = std::make_unique<LibraryWindow>(m_root);
-        m_window->show();
-        EXPECT_TRUE(wait_for([&] { return m_window->model().scanned_once(); }));
-    }
-    template <typename Widget>
-    Widget* get(const char* name, QWidget* in = nullptr) {
-        auto* widget = (in != nullptr ? in : m_window.get())->findChild<Widget*>(QString::fromLatin1(name));
-        EXPECT_NE(widget, nullptr) << name;
-        return widget;
-    }
-    VmSession* session(int row = 0) { return m_window->model().session(row); }
-    VmPage* page(int row = 0) { return m_window->page_of(session(row)); }
-    [[nodiscard]] bool becomes(VmState state) {
-        return wait_for([&] { return session() != nullptr && session()->state() == state; });
-    }
-    void start_machine() {
-        make_machine("one");
-        open();
-        get<QAction>("actionStart", page())->trigger();
-        ASSERT_TRUE(becomes(VmState::running));
-        ASSERT_TRUE(wait_for([&] { return page()->console(0)->attached(); }));
-    }
-    std::unique_ptr<LibraryWindow> m_window;
-};
 
 TEST_F(LibraryWindowTest, empty_library_offers_new_and_reaches_a_console_in_three_clicks) {
     const QString downloads = QDir::home().filePath(QStringLiteral("Downloads"));

@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <future>
 
+#include "display/vnc/rfb_library.hpp"
+
 namespace skep::ui {
 
 namespace {
@@ -114,7 +116,7 @@ ScreenServer::~ScreenServer() {
 }
 
 void ScreenServer::run() {
-    rfbNewClient(m_screen, m_server_fd);  // shakes hands inside rfbProcessEvents()
+    static_cast<void>(make_rfb_client(*m_screen, m_server_fd));  // without a wait for web sockets; shakes hands inside rfbProcessEvents()
     while (!m_leave) {
         rfbProcessEvents(m_screen, k_patience_us);
         std::vector<std::function<void()>> calls;
