@@ -299,7 +299,9 @@ void Emitter::finish_instruction(bool returns) {
     const asmjit::Label back = a.newLabel();
     a.bind(back);
     const bool reload = m_flags.host && m_one->live_out != 0;
-    m_slow_paths.push_back({m_slow, back, make_site(), m_slow_recipe, reload, returns, m_one->live_after});
+    const uint32_t site = make_site();
+    m_sites.back().comes_back = returns;
+    m_slow_paths.push_back({m_slow, back, site, m_slow_recipe, reload, returns, m_one->live_after});
     m_slow = asmjit::Label();
 }
 

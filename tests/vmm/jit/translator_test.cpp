@@ -172,6 +172,21 @@ TEST(Translator, an_instruction_across_two_pages_runs_its_new_bytes) {
     EXPECT_LT(engines.stats().entries, 200U);  // most rounds did not come by the interpreter
 }
 
+// STI that ends on the next page ends its region: whether that page is the known one or not, no code follows.
+TEST(Translator, sti_across_two_pages_leaves_its_region) {
+    // mov ecx, 300; jmp l; ... l: cli; inc edx; nop; nop; rex sti (its second byte on the next page); dec ecx; jnz l
+    const Bytes start{0xb9, 0x2c, 0x01, 0, 0, 0xe9, 0xf0, 0x0f, 0, 0};
+    const Bytes loop{0xfa, 0xff, 0xc2, 0x90, 0x90, 0x49, 0xfb, 0xff, 0xc9, 0x75, 0xf5};
+    const Bytes code = start + Bytes(4090 - start.size(), 0x90) + loop;
+    Engines engines;
+    engines.each([&](CpuHarness& cpu) {
+        fill_state(cpu, 3);
+        cpu.run(code);
+    });
+    engines.expect_equal("sti across two pages");
+    EXPECT_GT(engines.stats().regions, 0U);
+}
+
 // An interrupt request ends a translated loop that would run for ever.
 TEST(Translator, an_endless_loop_is_left_when_somebody_wants_something) {
     Engines engines;
