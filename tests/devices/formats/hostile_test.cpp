@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Images that lie: a sentence that names the file, no crash, and no file opened that nobody allowed.
+#include "devices/formats/qcow2_store.hpp"
 #include "tests/devices/formats/formats_fixture.hpp"
+#include "tests/support/recording_engine.hpp"
 #include "vmm/base/bits.hpp"
 
 namespace skep::test {
@@ -173,7 +175,7 @@ TEST_F(HostileTest, RandomBytesInTables_EverythingEnds) {
         }
         put_file(path, bad);
         for (const ImageAccess access : {ImageAccess::read_only, ImageAccess::read_write}) {
-            ImageOptions options = in_folder(path, access);
+            ImageOptions options = quickly(in_folder(path, access));
             options.format = ImageFormat::qcow2;
             const auto opened = open_image(path, options);
             if (!opened) {
@@ -187,8 +189,13 @@ TEST_F(HostileTest, RandomBytesInTables_EverythingEnds) {
             static_cast<void>(carry_out(**opened, simple(BlockOp::discard, 0, 1 << 20)));
             static_cast<void>(carry_out(**opened, simple(BlockOp::flush)));
         }
-        static_cast<void>(check_qcow2_image(path, Repair::nothing));
-        static_cast<void>(check_qcow2_image(path, Repair::everything));
+        bad = file_bytes(path);
+        RecordingEngine memory(bad, ~uint64_t{0});
+        for (const Repair repair : {Repair::nothing, Repair::everything}) {
+            if (auto store = qcow2::Store::open(memory, bad.size(), path, {})) {
+                static_cast<void>(check_qcow2(**store, bad.size(), repair));
+            }
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Images of other programs, made by qemu-img, read by us; and conversions there and back.
+#include <map>
+
 #include "devices/formats/image_tools.hpp"
 #include "tests/devices/formats/formats_fixture.hpp"
 
@@ -11,13 +13,35 @@ constexpr size_t k_size = 9 << 20;
 struct ImportTest : testing::TestWithParam<const char*> {
     ScratchFolder folder;
     std::vector<uint8_t> content = random_disk(k_size, 21);
+    // Each kind is made once.
     std::string make() {
+        static std::map<std::string, std::vector<uint8_t>> made;
         put_file(folder.file("source.raw"), content);
         const std::string image = folder.file("image.other");
+        std::vector<uint8_t>& bytes = made[GetParam()];
+        if (!bytes.empty()) {
+            put_file(image, bytes);
+            return image;
+        }
         EXPECT_EQ(shell("qemu-img convert -f raw -O " + std::string(GetParam()) + " " + folder.file("source.raw") + " " + image), 0);
+        bytes = file_bytes(image);
         return image;
     }
 };
+
+void read_or_refused(const std::string& path, std::mt19937& random) {
+    const auto opened = open_image(path, quickly(in_folder(path, ImageAccess::read_only)));
+    if (!opened) {
+        EXPECT_FALSE(opened.error().message.empty());
+        return;
+    }
+    std::vector<uint8_t> some(64 << 10);
+    for (int at = 0; at < 4; ++at) {
+        const uint64_t most = (*opened)->info().size;
+        const uint64_t offset = most <= some.size() ? 0 : random() % (most - some.size()) / 512 * 512;
+        static_cast<void>(carry_out(**opened, transfer(BlockOp::read, offset, some)));
+    }
+}
 
 // VHD rounds a disk up to what cylinders, heads and sectors can say.
 void expect_same(std::vector<uint8_t> got, std::vector<uint8_t> wanted) {
@@ -32,7 +56,8 @@ TEST_P(ImportTest, MadeByQemuImg_Read_IsTheSame) {
     auto opened = open_image(image, in_folder(image, ImageAccess::read_only));
     ASSERT_TRUE(opened) << opened.error().message;
     expect_same(read_all(**opened, 512 * 1001), content);
-    EXPECT_FALSE(open_image(image, in_folder(image)));
+    opened->reset();
+    EXPECT_EQ(open_image(image, in_folder(image)).error().kind, ErrorKind::unsupported);
 }
 
 TEST_P(ImportTest, Converted_ToQcow2AndRaw_IsTheSame) {
@@ -47,30 +72,51 @@ TEST_P(ImportTest, Converted_ToQcow2AndRaw_IsTheSame) {
     }
 }
 
+// Bytes of a file in place, put back at the end.
+class Damage {
+  public:
+    Damage(const std::string& path, const std::vector<uint8_t>& good) : m_file(path, std::ios::binary | std::ios::in | std::ios::out), m_good(good) {}
+    ~Damage() {
+        for (const size_t where : m_places) {
+            put(where, m_good[where]);
+        }
+    }
+    void change(size_t where, uint8_t value) {
+        put(where, value);
+        m_places.push_back(where);
+    }
+
+  private:
+    void put(size_t where, uint8_t value) {
+        m_file.seekp(static_cast<std::streamoff>(where));
+        m_file.put(static_cast<char>(value));
+        m_file.flush();
+    }
+    std::fstream m_file;
+    const std::vector<uint8_t>& m_good;
+    std::vector<size_t> m_places;
+};
+
 TEST_P(ImportTest, AnyByteChanged_IsReadOrRefused) {
     SKIP_WITHOUT_QEMU_IMG();
     const std::string image = make();
     const std::vector<uint8_t> good = file_bytes(image);
     std::mt19937 random(4);
     for (int i = 0; i < 60; ++i) {
-        std::vector<uint8_t> bad = good;
-        for (int change = 0; change < 4; ++change) {
-            const size_t where = random() % 3 == 0 ? bad.size() - 1 - random() % 1536 : random() % std::min<size_t>(bad.size(), 4096);
-            bad[where] = static_cast<uint8_t>(random());
+        const bool shorter = i % 4 == 3;
+        {
+            Damage damage(image, good);
+            for (int change = 0; change < 4; ++change) {
+                const size_t where = random() % 3 == 0 ? good.size() - 1 - random() % 1536 : random() % std::min<size_t>(good.size(), 4096);
+                damage.change(where, static_cast<uint8_t>(random()));
+            }
+            if (shorter) {
+                std::filesystem::resize_file(image, 1 + random() % good.size());
+            }
+            read_or_refused(image, random);
         }
-        bad.resize(random() % 4 == 0 ? 1 + random() % bad.size() : bad.size());
-        const std::string path = folder.file("bad");
-        put_file(path, bad);
-        const auto opened = open_image(path, in_folder(path, ImageAccess::read_only));
-        if (!opened) {
-            EXPECT_FALSE(opened.error().message.empty());
-            continue;
-        }
-        std::vector<uint8_t> some(64 << 10);
-        for (int at = 0; at < 4; ++at) {
-            const uint64_t most = (*opened)->info().size;
-            const uint64_t offset = most <= some.size() ? 0 : random() % (most - some.size()) / 512 * 512;
-            static_cast<void>(carry_out(**opened, transfer(BlockOp::read, offset, some)));
+        if (shorter) {
+            put_file(image, good);
         }
     }
 }

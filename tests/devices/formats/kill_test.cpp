@@ -117,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, KillTest,
 // --- a process, and SIGKILL ---
 
 struct Killed : testing::TestWithParam<ImageFormat> {
-    static constexpr uint64_t k_blocks = 4096;
+    static constexpr uint64_t k_blocks = 2048;
     static constexpr uint64_t k_block = 16 << 10;
     static constexpr uint64_t k_depth = 8;
     ScratchFolder folder;
