@@ -6,6 +6,7 @@
 #include <QLabel>
 #include <QMenu>
 #include <QPushButton>
+#include <QScreen>
 #include <QSettings>
 #include <QTabWidget>
 #include <QVBoxLayout>
@@ -151,7 +152,7 @@ void GuestWindows::move_out(QWidget* view) {
     connect(place.window.get(), &GuestWindow::closed, place.action, &QAction::trigger);
     const QByteArray geometry = QSettings().value(setting(place.key, "geometry")).toByteArray();
     if (geometry.isEmpty() || !place.window->restoreGeometry(geometry)) {
-        place.window->resize(k_first_size);
+        place.window->resize(k_first_size.boundedTo(m_tabs->screen()->availableSize() * 0.9));
     }
     name_window(view);
     place.window->show();
