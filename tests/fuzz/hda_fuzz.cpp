@@ -60,7 +60,7 @@ class Session {
             case 2: ram(input); break;
             case 3: verb(input.take<uint32_t>()); break;
             case 4: stream(input); break;
-            case 5: m_machine.clock.advance(input.take<uint16_t>() * 1000ULL); break;
+            case 5: m_machine.clock.advance(input.take<uint16_t>() % 0x4000 * 1000ULL); break;  // several timers, not much sound
             case 6:
                 m_machine.sound->room = input.take<uint16_t>();
                 m_machine.sound->heard = 0;
