@@ -23,8 +23,16 @@ def full_screen_key(guest, keyboard):
     guest.hears([(CONTROL, 1), (ALT, 1), (ALT, 0), (CONTROL, 0)])
 
 
+def take_back(guest, keyboard):
+    """Keyboard and pointer, which a click has given the guest: it has a mouse without a place."""
+    press(keyboard, [CONTROL, ALT])
+    guest.hears(events_of([CONTROL, ALT]))
+
+
 def close_window(desktop, name):
-    desktop.xdotool("search", "--name", name, "windowquit")
+    """By the cross that the window manager draws above its right corner."""
+    place = desktop.find(name)
+    desktop.click_at({"x": place["x"] + place["width"] - 10, "y": place["y"] - 11, "width": 1, "height": 1})
 
 
 def screen_moves_out_and_back():
@@ -32,6 +40,7 @@ def screen_moves_out_and_back():
         guest = KeysGuest(desktop, "AT Translated Set 2 keyboard", "module_blacklist=virtio_input")
         keyboard = XKeyboard(desktop.env)
         desktop.screenshot("own-1-tab")
+        take_back(guest, keyboard)
         desktop.click("actionOwnWindow")
         screen_is_in(desktop, "guestWindow")
         desktop.wait_for("showOwnWindow")
@@ -40,6 +49,14 @@ def screen_moves_out_and_back():
         guest.hears(events_of([A]))
         desktop.stage("a window of its own, which has the keyboard")
         desktop.screenshot("own-2-window")
+        desktop.click("screen")
+        desktop.wait("the pointer to be the guest's", lambda: "Keyboard and pointer are" in desktop.text("screenHint"), 20)
+        take_back(guest, keyboard)
+        desktop.wait("keyboard in the bar", lambda: desktop.find("actionFullScreen")["focus"], 20)
+        check(desktop.find("actionFullScreen")["window"] == "guestWindow", "that is another window's bar")
+        desktop.click("screen")
+        has_keyboard(desktop)
+        desktop.stage("keyboard and pointer taken, given back and taken")
         full_screen_key(guest, keyboard)
         screen_is_in(desktop, "fullScreenWindow")
         has_keyboard(desktop)
@@ -50,7 +67,7 @@ def screen_moves_out_and_back():
         screen_is_in(desktop, "guestWindow")
         has_keyboard(desktop)
         desktop.stage("full screen and back")
-        close_window(desktop, "Keys — Screen")
+        close_window(desktop, "guestWindow")
         screen_is_in(desktop, "libraryWindow")
         has_keyboard(desktop)
         press(keyboard, [C])
@@ -60,7 +77,7 @@ def screen_moves_out_and_back():
 
         desktop.click("actionOwnWindow")
         screen_is_in(desktop, "guestWindow")
-        close_window(desktop, "Keys — Skep")
+        close_window(desktop, "libraryWindow")
         desktop.click("quitKeep")
         desktop.skep.wait(20)
         desktop.skep = None
@@ -68,7 +85,7 @@ def screen_moves_out_and_back():
         desktop.run_skep()
         screen_is_in(desktop, "guestWindow")
         desktop.screenshot("own-5-remembered")
-        desktop.click("putBack")
+        desktop.click("actionOwnWindow")
         screen_is_in(desktop, "libraryWindow")
         keyboard.close()
 

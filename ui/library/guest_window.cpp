@@ -41,8 +41,10 @@ QWidget* GuestWindow::give_back() {
 }
 
 void GuestWindow::closeEvent(QCloseEvent* event) {
-    event->ignore();  // the view is not to go with the window
-    emit closed();
+    if (event->spontaneous()) {  // the user, not Skep that ends
+        event->ignore();         // the view is not to go with the window
+        emit closed();
+    }
 }
 
 }  // namespace skep::ui
