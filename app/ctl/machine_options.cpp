@@ -46,8 +46,8 @@ void MachineOptions::declare(CLI::App& app) {
         ->allow_extra_args(false);
     app.add_option("--disk-bus", m_bus, "virtio (default), nvme, ahci or usb, for all disks given")->type_name("BUS");
     app.add_option("--network", m_networks,
-                   "Network card: user (also when left out), and after commas mac=ADDRESS, forward=2222:22, restrict (may be "
-                   "repeated); none: no card")
+                   "Network card: user (also when left out), and after commas card=e1000, mac=ADDRESS, forward=2222:22, "
+                   "restrict (may be repeated); none: no card")
         ->type_name("KIND")
         ->allow_extra_args(false);
     app.add_option("--memory", m_memory, "Memory, such as 2G (a bare number is MiB)")->type_name("SIZE");

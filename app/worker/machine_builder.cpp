@@ -6,6 +6,7 @@
 #include "app/worker/machine_assembly.hpp"
 #include "app/worker/seat_devices.hpp"
 #include "devices/board/i8042.hpp"
+#include "devices/net/e1000.hpp"
 #include "devices/net/net_cable.hpp"
 #include "devices/pci/ich9_lpc.hpp"
 #include "devices/pci/intx.hpp"
@@ -114,9 +115,13 @@ Status MachineAssembly::add_networks() {
         const PciAddress address{k_network_slots[index], 0};
         const MacAddress mac = effective_mac(m_spec, network);
         auto cable = std::make_shared<NetCable>(network.link ? NetCable::Link::up : NetCable::Link::down);
-        const VirtioNetConfig config{.mac = mac, .queue_pairs = std::clamp(m_spec.cpus, 1U, k_most_queues)};
-        machine.add_device(std::make_unique<VirtioPci>(*m_context, "virtio-net-" + network.id, address,
-                                                       make_virtio_net(machine.memory(), cable, config)));
+        if (network.card == NetworkCard::e1000) {
+            machine.add_device(std::make_unique<E1000>(*m_context, "e1000-" + network.id, address, cable, mac));
+        } else {
+            const VirtioNetConfig config{.mac = mac, .queue_pairs = std::clamp(m_spec.cpus, 1U, k_most_queues)};
+            machine.add_device(std::make_unique<VirtioPci>(*m_context, "virtio-net-" + network.id, address,
+                                                           make_virtio_net(machine.memory(), cable, config)));
+        }
         m_built.networks.push_back({network.id, mac, std::move(cable)});
     }
     return {};

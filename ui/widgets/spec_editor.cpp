@@ -74,6 +74,10 @@ QString choice_text(std::string_view path, std::string_view word) {
         {QStringLiteral("display=none"), SpecEditor::tr("No screen (serial console only)")},
         {QStringLiteral("display=vga"), SpecEditor::tr("VGA (works everywhere)")},
         {QStringLiteral("display=virtio"), SpecEditor::tr("virtio (follows the window's size)")},
+        {QStringLiteral("networks[].card=virtio"), SpecEditor::tr("virtio (fast)")},
+        {QStringLiteral("networks[].card=e1000"), SpecEditor::tr("Intel e1000 (works everywhere)")},
+        {QStringLiteral("networks[].backend=user"), SpecEditor::tr("This computer's network")},
+        {QStringLiteral("networks[].backend=none"), SpecEditor::tr("Nothing")},
         {QStringLiteral("on_reboot=restart"), SpecEditor::tr("Start again")},
         {QStringLiteral("on_reboot=exit"), SpecEditor::tr("Turn off")},
     };

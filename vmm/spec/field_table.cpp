@@ -14,7 +14,7 @@ constexpr std::array<std::string_view, 4> k_disk_buses{"ahci", "virtio", "nvme",
 constexpr std::array<std::string_view, 3> k_displays{"none", "vga", "virtio"};
 constexpr std::array<std::string_view, 4> k_sounds{"auto", "none", "silent", "sdl"};
 constexpr std::array<std::string_view, 3> k_usbs{"auto", "none", "xhci"};
-constexpr std::array<std::string_view, 1> k_network_cards{"virtio"};
+constexpr std::array<std::string_view, 2> k_network_cards{"virtio", "e1000"};
 constexpr std::array<std::string_view, 2> k_network_backends{"user", "none"};
 constexpr std::array<std::string_view, 2> k_on_reboot{"restart", "exit"};
 
@@ -145,7 +145,8 @@ const std::array k_network_fields{
     Field<NetworkSpec>{{"networks[].id", "Network card name", "Names the card in the boot order and in commands.",
                         FieldType::text, Apply::never, "", "", 1, 32, {}},
                        &NetworkSpec::id, Printing::always},
-    Field<NetworkSpec>{{"networks[].card", "Network card", "What the guest sees; virtio needs a driver, which every Linux has.",
+    Field<NetworkSpec>{{"networks[].card", "Network card", "What the guest sees: virtio is fast and every Linux has its driver; e1000 (Intel 82540EM) is for other "
+                        "systems.",
                         FieldType::choice, Apply::next_start, "virtio", "", 0, 0, k_network_cards},
                        choice<&NetworkSpec::card, NetworkSpec, NetworkCard>(), Printing::always},
     Field<NetworkSpec>{{"networks[].backend", "Connected to",

@@ -20,7 +20,7 @@ enum class DiskFormat { automatic, raw, qcow2 };          // "auto", "raw", "qco
 enum class DisplayKind { none, vga, virtio };
 enum class SoundKind { automatic, none, silent, sdl };     // "auto", "none", "silent", "sdl"
 enum class UsbKind { automatic, none, xhci };               // "auto", "none", "xhci"
-enum class NetworkCard { virtio };
+enum class NetworkCard { virtio, e1000 };
 enum class NetworkBackend { user, none };
 enum class OnReboot { restart, exit };
 
