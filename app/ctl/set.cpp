@@ -2,6 +2,7 @@
 #include "app/ctl/commands.hpp"
 #include "app/ctl/machine_argument.hpp"
 #include "app/ctl/machine_options.hpp"
+#include "vmm/control/network_changes.hpp"
 #include "vmm/spec/spec_fields.hpp"
 
 namespace skep {
@@ -37,7 +38,7 @@ class SetCommand final : public Command {
                 }
             }
             new_name = std::exchange(spec.name, before->name);  // the folder's name changes with it, below
-            return check_spec(spec, bundle->folder());
+            return check_spec(spec, bundle->folder()).and_then([&] { return tell(*bundle, network_changes(*before, spec)); });
         });
         if (!after) {
             return tl::unexpected<Error>(after.error());
@@ -54,6 +55,26 @@ class SetCommand final : public Command {
     }
 
   private:
+    // What a running machine takes at once; nothing is saved when it does not.
+    [[nodiscard]] static Status tell(const Bundle& bundle, const std::vector<NetworkChange>& changes) {
+        if (changes.empty() || !bundle.running()) {
+            return {};
+        }
+        auto client = attach(bundle, k_program_name);
+        if (!client) {
+            return tl::unexpected<Error>(client.error());
+        }
+        for (size_t index = 0; index < changes.size(); ++index) {
+            if (const Status done = client->command(changes[index].type, changes[index].values()); !done) {
+                while (index-- != 0) {
+                    [[maybe_unused]] const Status back = client->command(changes[index].type, changes[index].undone().values());
+                }
+                return done;
+            }
+        }
+        return {};
+    }
+
     [[nodiscard]] bool has_waiting_change() const {
         for (const std::string& setting : m_settings) {
             const FieldDescriptor* field = find_field(setting.substr(0, setting.find('=')));

@@ -7,7 +7,9 @@
 #include <QLabel>
 #include <QPushButton>
 #include <QVBoxLayout>
+#include <algorithm>
 
+#include "ui/library/network_glass.hpp"
 #include "ui/model/background.hpp"
 #include "ui/model/vm_session.hpp"
 #include "ui/widgets/dialogs.hpp"
@@ -37,6 +39,7 @@ OverviewTab::OverviewTab(VmSession* session, QWidget* parent) : QWidget(parent),
     m_memory = add_line(form, QStringLiteral("overviewMemory"), tr("Memory:"));
     m_media = add_line(form, QStringLiteral("overviewMedia"), tr("CD:"));
     m_disks = add_line(form, QStringLiteral("overviewDisks"), tr("Disks:"));
+    m_network = add_line(form, QStringLiteral("overviewNetwork"), tr("Network:"));
     m_notes = add_line(form, QStringLiteral("overviewNotes"), tr("Notes:"));
     auto* folder = new QPushButton(tr("Open &folder"), this);
     folder->setObjectName(QStringLiteral("overviewFolder"));
@@ -49,7 +52,9 @@ OverviewTab::OverviewTab(VmSession* session, QWidget* parent) : QWidget(parent),
     auto* layout = new QVBoxLayout(this);
     layout->addLayout(form);
     layout->addLayout(buttons);
-    layout->addStretch(1);
+    m_glass = new NetworkGlass(this);
+    layout->addWidget(m_glass, 1);
+    layout->addStretch(0);
     connect(folder, &QPushButton::clicked, this, &OverviewTab::folder_requested);
     connect(log, &QPushButton::clicked, this, &OverviewTab::log_requested);
     connect(m_session, &VmSession::changed, this, [this] {
@@ -59,7 +64,11 @@ OverviewTab::OverviewTab(VmSession* session, QWidget* parent) : QWidget(parent),
         }
     });
     m_timer.setInterval(1000);
-    connect(&m_timer, &QTimer::timeout, this, &OverviewTab::update_texts);
+    connect(&m_timer, &QTimer::timeout, this, [this] {
+        update_texts();
+        m_session->ask_networks();
+    });
+    connect(m_session, &VmSession::networks_changed, this, &OverviewTab::update_network);
 }
 
 QLabel* OverviewTab::add_line(QFormLayout* form, const QString& name, const QString& title) {
@@ -77,6 +86,7 @@ void OverviewTab::showEvent(QShowEvent* event) {
     QWidget::showEvent(event);
     update_texts();
     load_files();
+    m_session->ask_networks();
     m_timer.start();
 }
 
@@ -114,6 +124,39 @@ QString OverviewTab::disks_text() const {
     return lines.join(u'\n');
 }
 
+// A line a card; what only a running machine knows is left out while it is off.
+QString OverviewTab::network_text() const {
+    const auto& spec = m_session->running_spec();
+    if (!spec || spec->networks.empty()) {
+        return tr("no card");
+    }
+    QStringList lines;
+    for (const NetworkSpec& card : spec->networks) {
+        const QString id = to_qstring(card.id);
+        const auto state = std::ranges::find(m_session->networks(), id, &NetworkState::id);
+        if (state == m_session->networks().end()) {
+            lines << tr("%1: %2").arg(id, card.backend == NetworkBackend::user ? tr("this computer's network") : tr("connected to nothing"));
+            continue;
+        }
+        QStringList addresses;
+        for (const QString& address : {state->ip, state->ip6}) {
+            if (!address.isEmpty()) {
+                addresses << address;
+            }
+        }
+        const QString who = !state->link           ? tr("the cable is unplugged")
+                            : addresses.isEmpty() ? tr("no address yet")
+                                                  : addresses.join(QStringLiteral(", "));
+        lines << tr("%1: %2 — %3 received, %4 sent").arg(id, who, size_text(state->received), size_text(state->sent));
+    }
+    return lines.join(u'\n');
+}
+
+void OverviewTab::update_network() {
+    m_network->setText(network_text());
+    m_glass->show_networks(m_session->networks());
+}
+
 void OverviewTab::update_texts() {
     const bool active = is_active(m_session->state());
     const QString reason = m_session->reason();
@@ -141,6 +184,7 @@ void OverviewTab::update_texts() {
     }
     m_media->setText(media.isEmpty() ? tr("no drive") : media.join(u'\n'));
     m_disks->setText(disks_text());
+    update_network();
     m_notes->setText(!m_session->spec() || m_session->spec()->notes.empty() ? tr("none") : to_qstring(m_session->spec()->notes));
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The Overview tab of a machine: state, uptime, processor, disks, notes.
+// The Overview tab of a machine: state, uptime, processor, disks, network, notes.
 #pragma once
 
 #include <QTimer>
@@ -12,6 +12,7 @@ class QLabel;
 
 namespace skep::ui {
 
+class NetworkGlass;
 class VmSession;
 
 class OverviewTab : public QWidget {
@@ -32,6 +33,8 @@ class OverviewTab : public QWidget {
     void update_texts();
     void load_files();
     [[nodiscard]] QString disks_text() const;
+    [[nodiscard]] QString network_text() const;
+    void update_network();
 
     VmSession* m_session;
     QLabel* m_state;
@@ -40,7 +43,9 @@ class OverviewTab : public QWidget {
     QLabel* m_memory;
     QLabel* m_media;
     QLabel* m_disks;
+    QLabel* m_network;
     QLabel* m_notes;
+    NetworkGlass* m_glass;
     QTimer m_timer;
     std::vector<BundleFile> m_files;
 };

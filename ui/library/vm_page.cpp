@@ -379,7 +379,8 @@ void VmPage::save_settings(SettingsDialog* dialog) {
                                    }
                                }
                                return {};
-                           });
+                           },
+                           [this, original = dialog->original(), wanted] { m_session->change_networks(original, wanted); });
     if (new_name != m_session->name()) {
         m_session->rename(new_name);
     }

@@ -273,6 +273,7 @@ void VmSession::link_gone() {
     m_notifier.reset();
     m_client.reset();
     m_pending.clear();
+    m_networks.clear();
     m_link_lost.start();
     learn_end();
 }
@@ -324,9 +325,15 @@ void VmSession::handle_reply(const Reply& reply) {
         if (!pending.title.isEmpty()) {
             emit failed(pending.title, to_qstring(reply.result.error().message));
         }
+        if (pending.refused) {
+            pending.refused();
+        }
         return;
     }
-    if (pending.type == MessageType::status) {
+    if (pending.type == MessageType::info) {
+        m_networks = parse_networks(std::get<JsonText>(reply.result->at("info")).text);
+        emit networks_changed();
+    } else if (pending.type == MessageType::status) {
         m_status = status_from(*reply.result);
         set_machine_state(to_text(m_status.state), to_qstring(m_status.reason));
     } else if (pending.type == MessageType::console_open && m_client) {
@@ -351,7 +358,7 @@ void VmSession::read_sticks(const MessageValues& values) {
     emit changed();
 }
 
-void VmSession::send(MessageType type, MessageValues values, const QString& title, unsigned port) {
+void VmSession::send(MessageType type, MessageValues values, const QString& title, unsigned port, std::function<void()> refused) {
     if (!m_client) {
         if (!title.isEmpty()) {
             emit failed(title, tr("“%1” is not running.").arg(m_name));
@@ -363,7 +370,7 @@ void VmSession::send(MessageType type, MessageValues values, const QString& titl
         link_gone();
         return;
     }
-    m_pending[*id] = {type, title, port};
+    m_pending[*id] = {type, title, port, std::move(refused)};
 }
 
 void VmSession::shut_down() {

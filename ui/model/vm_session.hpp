@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 
+#include "ui/model/network_state.hpp"
 #include "vmm/control/client.hpp"
 #include "vmm/control/launcher.hpp"
 #include "vmm/spec/bundle.hpp"
@@ -92,7 +93,14 @@ class VmSession : public QObject {
     // The characters on the screen: screen_text() follows, or failed() when the guest shows pixels.
     void read_screen_text();
     // Saves a changed spec; `title` names the action in an error. A running machine takes it at the next start.
-    void update_spec(const QString& title, std::function<Status(VmSpec&)> change);
+    // `saved` is called once it is saved.
+    void update_spec(const QString& title, std::function<Status(VmSpec&)> change, std::function<void()> saved = {});
+    // Tells a running machine what it takes at once of changed network settings, which are saved already. A port that is
+    // taken is told by failed() and taken out of the settings again.
+    void change_networks(const VmSpec& before, const VmSpec& after);
+    // The running machine's networks are asked for: networks_changed() when they are known. Empty while it is off.
+    void ask_networks();
+    [[nodiscard]] const std::vector<NetworkState>& networks() const { return m_networks; }
     void rename(const QString& new_name);
     void restore_previous();
     // The user has seen a crash: the state goes back to off.
@@ -104,6 +112,7 @@ class VmSession : public QObject {
     void link_up();
     void guest_reset();
     void screen_text(const QString& text);
+    void networks_changed();
     void failed(const QString& title, const QString& message);
     void no_space(const QString& disk, const QString& message);
     void renamed(const QString& folder);
@@ -113,6 +122,7 @@ class VmSession : public QObject {
         MessageType type{};
         QString title;
         unsigned port = 0;
+        std::function<void()> refused = {};
     };
     void adopt(ControlClient client);
     void attach_now();
@@ -122,7 +132,8 @@ class VmSession : public QObject {
     void handle_event(const Message& event);
     void handle_reply(const Reply& reply);
     void read_sticks(const MessageValues& values);
-    void send(MessageType type, MessageValues values, const QString& title, unsigned port = 0);
+    void send(MessageType type, MessageValues values, const QString& title, unsigned port = 0,
+              std::function<void()> refused = {});
     void set_state(VmState state, const QString& reason);
     void set_machine_state(const std::string& state, const QString& reason);
     void learn_end();
@@ -144,6 +155,7 @@ class VmSession : public QObject {
     std::map<int64_t, Pending> m_pending;
     std::map<QString, QString> m_cd_files;
     std::map<QString, QString> m_sticks;
+    std::vector<NetworkState> m_networks;
     ConsoleReceiver m_console_receiver;
     ScreenReceiver m_screen_receiver;
     QElapsedTimer m_link_lost;

@@ -5,18 +5,21 @@
 
 namespace skep::ui {
 
-void VmSession::update_spec(const QString& title, std::function<Status(VmSpec&)> change) {
+void VmSession::update_spec(const QString& title, std::function<Status(VmSpec&)> change, std::function<void()> saved) {
     if (!m_bundle) {
         return;
     }
     in_background(
         this, [bundle = *m_bundle, change = std::move(change)] { return bundle.update(change); },
-        [this, title](Result<VmSpec> spec) {
+        [this, title, saved = std::move(saved)](Result<VmSpec> spec) {
             if (!spec) {
                 emit failed(title, to_qstring(spec.error().message));
                 return;
             }
             refresh({m_bundle->folder(), spec->name, *spec, {}});
+            if (saved) {
+                saved();
+            }
         });
 }
 

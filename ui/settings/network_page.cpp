@@ -79,6 +79,12 @@ void NetworkPage::show_current() {
     } else {
         form->addRow(new QLabel(tr("This machine has no network card."), page));
     }
+    if (m_editor->running()) {
+        auto* live = new QLabel(tr("Port forwards and the cable change at once when you save, cards at the next start."), page);
+        live->setObjectName(QStringLiteral("networkLive"));
+        live->setWordWrap(true);
+        form->addRow(live);
+    }
     m_add->setEnabled(m_list->count() < k_most_cards);
     m_add->setToolTip(m_add->isEnabled() ? QString() : tr("A machine has room for %1 network cards.").arg(k_most_cards));
     m_remove->setEnabled(row >= 0);

@@ -39,8 +39,8 @@ SettingsDialog::SettingsDialog(VmSpec spec, std::filesystem::path bundle_folder,
     m_summary->setWordWrap(true);
     m_editor.set_extra_checks(
         [folder = std::move(bundle_folder)](const VmSpec& now) { return validate_files(now, folder); });
-    build_pages(activity);
     m_editor.set_running(activity == MachineActivity::running);
+    build_pages(activity);
     auto* box = new QDialogButtonBox(QDialogButtonBox::Save | QDialogButtonBox::Cancel, this);
     m_save = box->button(QDialogButtonBox::Save);
     m_save->setObjectName(QStringLiteral("settingsSave"));

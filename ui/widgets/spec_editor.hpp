@@ -31,6 +31,7 @@ class SpecEditor : public QObject {
     void change(const std::function<void(VmSpec&)>& edit);
     // What the values are compared with for the "next start" badge while the machine runs.
     void set_running(bool running);
+    [[nodiscard]] bool running() const { return m_running; }
     void set_extra_checks(std::function<std::vector<SpecProblem>(const VmSpec&)> checks);
 
     // Adds label, editor and message of a field ("memory", "disks[0].bus") to a form; returns the editor, whose

@@ -158,6 +158,17 @@ TEST_F(LibraryWindowTest, memory_changed_while_running_is_shown_as_what_it_is) {
     EXPECT_TRUE(wait_for([&] { return !get<QWidget>("nextStartBar", page())->isVisible(); })) << "changed back";
 }
 
+TEST_F(LibraryWindowTest, overview_tells_the_guests_address_and_what_goes_over_its_network) {
+    start_machine();
+    auto* const tabs = get<QTabWidget>("vmTabs");
+    tabs->setCurrentWidget(get<QWidget>("overviewTab"));
+    EXPECT_TRUE(wait_for([&] { return get<QLabel>("overviewNetwork")->text().contains(QStringLiteral("10.0.2.15")); }));
+    auto* const glass = get<QTreeWidget>("networkGlass");
+    EXPECT_TRUE(wait_for([&] { return glass->isVisible(); }));
+    EXPECT_FALSE(glass->findItems(QStringLiteral("deb.debian.org"), Qt::MatchExactly | Qt::MatchRecursive).isEmpty());
+    EXPECT_FALSE(glass->findItems(QStringLiteral("1.2.3.4:80"), Qt::MatchExactly | Qt::MatchRecursive, 1).isEmpty());
+}
+
 TEST_F(LibraryWindowTest, search_without_a_match_says_so) {
     make_machine("one");
     open();

@@ -149,6 +149,33 @@ TEST_F(SessionTest, action_refused_by_the_worker_is_told) {
     EXPECT_EQ(failed[0][1].toString(), QStringLiteral("'/missing.iso' does not exist."));
 }
 
+TEST_F(SessionTest, running_machine_takes_network_changes_at_once_and_a_taken_port_leaves_the_settings) {
+    make_machine("one");
+    VmListModel model(m_root);
+    ASSERT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
+    VmSession* session = model.session(0);
+    session->start();
+    ASSERT_TRUE(is(session, VmState::running));
+    QSignalSpy failed(session, &VmSession::failed);
+    const VmSpec before = *session->spec();
+    VmSpec after = before;
+    after.networks[0].link = false;
+    after.networks[0].forwards = {"2222:22", "1111:11"};
+    const auto save = [&after](VmSpec& spec) -> Status {
+        spec = after;
+        return {};
+    };
+    session->update_spec(QStringLiteral("not saved"), save, [&] { session->change_networks(before, after); });
+    ASSERT_TRUE(wait_for([&] { return failed.count() == 1; }));
+    EXPECT_EQ(failed[0][1].toString(), QStringLiteral("Port 1111 is taken in this test."));
+    EXPECT_TRUE(wait_for([&] { return session->spec()->networks[0].forwards == std::vector<std::string>{"2222:22"}; }));
+    session->ask_networks();
+    ASSERT_TRUE(wait_for([&] { return session->networks().size() == 1; }));
+    EXPECT_FALSE(session->networks()[0].link);
+    EXPECT_EQ(session->networks()[0].ip, QStringLiteral("10.0.2.15"));
+    EXPECT_EQ(session->networks()[0].connections.at(0).received, 2U);
+}
+
 TEST_F(SessionTest, library_shows_broken_yaml_and_heals_by_the_previous_version) {
     const Bundle bundle = make_machine("one");
     ASSERT_TRUE(bundle.update([](VmSpec& spec) -> Status {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "vmm/base/event_loop.hpp"
+#include "vmm/control/network_control.hpp"
 #include "vmm/control/run_record.hpp"
 #include "vmm/control/runtime_dir.hpp"
 #include "vmm/control/server.hpp"
@@ -18,7 +19,7 @@ namespace {
 
 using namespace skep;
 
-class FakeGuest : public MachineControl {
+class FakeGuest : public MachineControl, private NetworkControl {
   public:
     FakeGuest(EventLoop& loop, const Bundle& bundle, const VmSpec& spec)
         : m_loop(loop), m_bundle(bundle), m_console(loop) {
@@ -61,9 +62,23 @@ class FakeGuest : public MachineControl {
     }
     std::vector<StickInfo> sticks() override { return m_sticks; }
     Status retry() override { return set_state(MachineState::running); }
-    std::string info_json() override { return "{}"; }
+    NetworkControl* network() override { return this; }
+    // One card with an address, a name and a connection; its cable as it was left.
+    std::string info_json() override {
+        return std::string(R"({"networks": [{"id": "net0", "ip": "10.0.2.15", "bytes_sent": 1000, "bytes_received": 2000, "link": )") +
+               (m_link ? "true" : "false") + R"(, "glass": {"names": [{"name": "deb.debian.org", "addresses": "1.2.3.4", "count": 1}],
+               "connections": [{"protocol": "tcp", "guest": "10.0.2.15:40000", "remote": "1.2.3.4:80", "bytes_sent": 1,
+               "bytes_received": 2, "open": true}]}}]})";
+    }
 
   private:
+    Status change_forward(const std::string&, ForwardAction, const std::string& forward) override {
+        return forward.starts_with("1111:") ? Status(fail(ErrorKind::in_use, "Port 1111 is taken in this test.")) : Status();
+    }
+    Status set_link(const std::string&, bool up) override {
+        m_link = up;
+        return {};
+    }
     void say(const std::string& text) {
         m_console.write({reinterpret_cast<const std::byte*>(text.data()), text.size()});
     }
@@ -110,6 +125,7 @@ class FakeGuest : public MachineControl {
     std::optional<ControlServer> m_server;
     MachineState m_state = MachineState::running;
     std::string m_typed;
+    bool m_link = true;
 };
 
 int run(const std::filesystem::path& folder) {

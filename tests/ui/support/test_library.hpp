@@ -13,6 +13,7 @@
 #include <string>
 
 #include "vmm/spec/bundle.hpp"
+#include "vmm/spec/network_forward.hpp"
 
 namespace skep::ui {
 
@@ -83,6 +84,7 @@ class LibraryTest : public ::testing::Test {
         spec.name = name;
         spec.notes = notes;
         spec.cds.push_back({"cd0", "", {}});
+        add_network(spec);
         auto bundle = Bundle::create(m_root, spec);
         EXPECT_TRUE(bundle.has_value()) << (bundle ? "" : bundle.error().message);
         return *bundle;
