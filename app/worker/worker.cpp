@@ -26,7 +26,7 @@ constexpr int code_of(ExitCode code) { return static_cast<int>(code); }
 
 }  // namespace
 
-Worker::Worker(WorkerInputs inputs) : m_inputs(std::move(inputs)) {}
+Worker::Worker(WorkerInputs inputs) : m_inputs(std::move(inputs)), m_end_policy(m_inputs.spec) {}
 
 Worker::~Worker() {
     m_screen.reset();  // its viewers look at the machine
@@ -186,19 +186,23 @@ void Worker::on_machine_event(const MachineEvent& event) {
     switch (event.kind) {
         case MachineEvent::Kind::reset:
             eject_installer();
-            guest_reset();
+            on_guest_end(GuestEnd::reboot, ExitCode::reboot, "The guest rebooted.");
             break;
         case MachineEvent::Kind::power_off:
             eject_installer();
-            finish(code_of(ExitCode::power_off), "The guest turned the machine off."); break;
+            on_guest_end(GuestEnd::power_off, ExitCode::power_off, "The guest turned the machine off.");
+            break;
         case MachineEvent::Kind::halted:
             if (m_built.machine->all_asleep()) {  // it may have been woken since
-                finish(code_of(ExitCode::halt), "The guest halted: all its processors sleep with interrupts off.");
+                on_guest_end(GuestEnd::halt, ExitCode::halt, "The guest halted: all its processors sleep with interrupts off.");
             }
             break;
         case MachineEvent::Kind::triple_fault:
-            log_warning("the guest crashed: a triple fault on {}", event.detail);
-            finish(code_of(ExitCode::triple_fault), fmt::format("The guest crashed: a triple fault on {}.", event.detail));
+            on_guest_end(GuestEnd::crash, ExitCode::triple_fault,
+                         fmt::format("The guest crashed: a triple fault on {}.", event.detail));
+            break;
+        case MachineEvent::Kind::panic:
+            on_guest_end(GuestEnd::panic, ExitCode::triple_fault, "The guest's kernel panicked.");
             break;
         case MachineEvent::Kind::cpu_failed:
             log_error("the processor could not go on: {}", event.detail);
@@ -248,11 +252,27 @@ void Worker::forget_medium(const std::string& drive) {
     }
 }
 
-void Worker::guest_reset() {
-    if (m_inputs.spec.on_reboot == OnReboot::exit) {
-        finish(code_of(ExitCode::reboot), "The guest rebooted.");
-        return;
+void Worker::on_guest_end(GuestEnd end, ExitCode code, const std::string& sentence) {
+    if (end == GuestEnd::crash || end == GuestEnd::panic) {
+        log_warning("{}", sentence);
     }
+    switch (m_end_policy.decide(end, m_built.machine->uptime())) {
+        case EndAction::keep: set_state(m_state, sentence); break;
+        case EndAction::pause:
+            m_built.machine->pause();
+            set_state(MachineState::paused, sentence);
+            break;
+        case EndAction::exit: finish(code_of(code), sentence); break;
+        case EndAction::restart:
+            if (end != GuestEnd::reboot) {
+                log_info("{} The machine starts again, as its settings say.", sentence);
+            }
+            restart_guest();
+            break;
+    }
+}
+
+void Worker::restart_guest() {
     if (Status done = m_built.machine->reset(); !done) {
         finish(code_of(ExitCode::error), done.error().message);
         return;
@@ -386,6 +406,7 @@ Status Worker::power_button() {
     if (m_state == MachineState::paused) {
         [[maybe_unused]] const Status resumed = resume();  // a sleeping guest cannot hear it
     }
+    m_end_policy.turning_off_was_asked();
     m_built.board->press_power_button();
     return {};
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "app/worker/console_backend.hpp"
+#include "app/worker/end_policy.hpp"
 #include "app/worker/install_watch.hpp"
 #include "app/worker/machine_builder.hpp"
 #include "app/worker/network_service.hpp"
@@ -80,7 +81,8 @@ class Worker final : public MachineControl {
     void on_signal();
     void on_machine_event(const MachineEvent& event);
     void on_no_space(const std::string& disk, const std::string& sentence);
-    void guest_reset();
+    void on_guest_end(GuestEnd end, ExitCode code, const std::string& sentence);
+    void restart_guest();
     void eject_installer();
     void forget_medium(const std::string& drive);
     void set_state(MachineState state, std::string reason);
@@ -110,6 +112,7 @@ class Worker final : public MachineControl {
     std::string m_cpu_name;
     std::string m_cpu_reason;
     std::optional<WorkerOutcome> m_outcome;
+    EndPolicy m_end_policy;
 };
 
 }  // namespace skep

@@ -14,6 +14,7 @@
 #include "devices/board/pic.hpp"
 #include "devices/board/pit.hpp"
 #include "devices/board/port92.hpp"
+#include "devices/board/pvpanic.hpp"
 #include "devices/board/rtc.hpp"
 #include "devices/board/serial.hpp"
 
@@ -43,7 +44,8 @@ struct Q35Board::Parts {
           i8042(ports, machine, IrqLine(router, k_irq_keyboard), IrqLine(router, k_irq_mouse)),
           port92(ports, machine),
           dma(ports),
-          debug_console(ports, config.debug_console, config.debug_log ? DebugOutput::logged : DebugOutput::quiet) {
+          debug_console(ports, config.debug_console, config.debug_log ? DebugOutput::logged : DebugOutput::quiet),
+          pvpanic(ports, machine) {
         for (unsigned cpu = 0; cpu < config.cpu_count; ++cpu) {
             lapics.push_back(std::make_unique<LocalApic>(cpu, clock, bus, signals, pic));
             bus.attach(*lapics.back());
@@ -80,6 +82,7 @@ struct Q35Board::Parts {
     Port92 port92;
     Dma8237 dma;
     DebugConsole debug_console;
+    Pvpanic pvpanic;
     std::unique_ptr<DebugExit> debug_exit;
     std::vector<std::unique_ptr<Serial>> serials;
 };
@@ -118,7 +121,7 @@ std::vector<Device*> Q35Board::devices() {
     }
     Parts& parts = *m_parts;
     all.insert(all.end(), {&parts.pic, &parts.ioapic, &parts.router, &parts.pit, &parts.rtc, &parts.hpet,
-                           &parts.acpi_pm, &parts.i8042, &parts.port92, &parts.dma, &parts.debug_console});
+                           &parts.acpi_pm, &parts.i8042, &parts.port92, &parts.dma, &parts.debug_console, &parts.pvpanic});
     if (parts.debug_exit) {
         all.push_back(parts.debug_exit.get());
     }

@@ -88,7 +88,9 @@ void SettingsDialog::build_pages(MachineActivity activity) {
         m_editor.set_disabled_reason(QStringLiteral("name"), tr("Turn the machine off to rename it."));
     }
     add_rows(add_page(QStringLiteral("pageSystem"), tr("System")),
-             {"memory", "cpus", "cpu.backend", "usb.controller", "usb.keyboard", "rng", "on_reboot"});
+             {"memory", "cpus", "cpu.backend", "usb.controller", "usb.keyboard", "rng"});
+    add_rows(add_page(QStringLiteral("pageEnds"), tr("Ends & crashes")),
+             {"on_reboot", "on_power_off", "on_halt", "on_crash", "on_panic"});
     add_rows(add_page(QStringLiteral("pageDisplay"), tr("Screen & sound")), {"display", "vnc_port", "sound", "serial.ports"});
     QFormLayout* boot = add_page(QStringLiteral("pageBoot"), tr("Boot"));
     add_rows(boot, {"firmware", "secure_boot"});

@@ -80,6 +80,16 @@ QString choice_text(std::string_view path, std::string_view word) {
         {QStringLiteral("networks[].backend=none"), SpecEditor::tr("Nothing")},
         {QStringLiteral("on_reboot=restart"), SpecEditor::tr("Start again")},
         {QStringLiteral("on_reboot=exit"), SpecEditor::tr("Turn off")},
+        {QStringLiteral("on_power_off=exit"), SpecEditor::tr("Turn off")},
+        {QStringLiteral("on_power_off=restart"), SpecEditor::tr("Start again")},
+        {QStringLiteral("on_halt=exit"), SpecEditor::tr("Turn off")},
+        {QStringLiteral("on_halt=restart"), SpecEditor::tr("Start again")},
+        {QStringLiteral("on_crash=exit"), SpecEditor::tr("Turn off")},
+        {QStringLiteral("on_crash=restart"), SpecEditor::tr("Start again")},
+        {QStringLiteral("on_panic=keep"), SpecEditor::tr("Leave it to the guest")},
+        {QStringLiteral("on_panic=pause"), SpecEditor::tr("Pause")},
+        {QStringLiteral("on_panic=exit"), SpecEditor::tr("Turn off")},
+        {QStringLiteral("on_panic=restart"), SpecEditor::tr("Start again")},
     };
     const auto it = names.find(key);
     return it == names.end() ? text(word) : it->second;

@@ -117,6 +117,11 @@ Term serial_port(unsigned index) {
                    resources(Resources().io(k_ports[index], 8).irq(k_irqs[index]))});
 }
 
+// By which a system says that it crashed (QEMU's pvpanic specification).
+Term panic_port() {
+    return device("PEVT", {name("_HID", string("QEMU0001")), name("_STA", integer(0xf)), resources(Resources().io(0x505, 1))});
+}
+
 Terms keyboard_and_mouse() {
     return {device("KBD_",
                    {id("PNP0303"), name("_STA", integer(0xf)), resources(Resources().io(0x60, 1).io(0x64, 1).irq(1))}),
@@ -156,6 +161,7 @@ Term lpc_bridge(const PlatformDescription& platform) {
     body.push_back(device("TIMR", {id("PNP0100"), resources(Resources().io(0x40, 4).irq(0))}));
     body.push_back(device("PIC_", {id("PNP0000"), resources(Resources().io(0x20, 2).io(0xa0, 2).irq(2))}));
     body.push_back(motherboard_ports(platform));
+    body.push_back(panic_port());
     if (platform.has_i8042) {
         const Terms devices = keyboard_and_mouse();
         body.insert(body.end(), devices.begin(), devices.end());

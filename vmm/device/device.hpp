@@ -41,6 +41,7 @@ enum class MachineRequest {
     power_off,    // ACPI S5
     pause_no_space,  // host disk full: stop the vCPUs until the user has made room
     debug_exit,   // isa-debug-exit: `code` is the exit code
+    panic,        // pvpanic: the guest's system crashed; it may go on
 };
 
 class MachineRequests {

@@ -143,6 +143,10 @@ uint64_t Machine::instructions() const {
 
 void Machine::request(MachineRequest what, int code, const std::string& detail) {
     using Kind = MachineEvent::Kind;
+    if (what == MachineRequest::panic) {  // it may yet write a dump, or restart by itself
+        m_on_event({Kind::panic, code, detail});
+        return;
+    }
     // The guest must not run on past its own reset or power-off, nor into a disk that cannot answer.
     for (auto& runner : m_runners) {
         runner->request_pause();
@@ -152,6 +156,7 @@ void Machine::request(MachineRequest what, int code, const std::string& detail) 
         case MachineRequest::power_off: m_on_event({Kind::power_off, code, detail}); break;
         case MachineRequest::pause_no_space: m_on_event({Kind::no_space, code, detail}); break;
         case MachineRequest::debug_exit: m_on_event({Kind::debug_exit, code, detail}); break;
+        case MachineRequest::panic: break;
     }
 }
 

@@ -28,6 +28,7 @@ struct MachineEvent {
         cpu_failed,    // the back end gave up; detail says why
         no_space,      // the host's disk is full; detail is the sentence
         debug_exit,    // code is the exit code
+        panic,         // the guest's system says that it crashed; its processors go on
     };
     Kind kind;
     int code = 0;

@@ -17,6 +17,8 @@ constexpr std::array<std::string_view, 3> k_usbs{"auto", "none", "xhci"};
 constexpr std::array<std::string_view, 2> k_network_cards{"virtio", "e1000"};
 constexpr std::array<std::string_view, 2> k_network_backends{"user", "none"};
 constexpr std::array<std::string_view, 2> k_on_reboot{"restart", "exit"};
+constexpr std::array<std::string_view, 2> k_at_end{"exit", "restart"};
+constexpr std::array<std::string_view, 4> k_on_panic{"keep", "pause", "exit", "restart"};
 
 constexpr uint64_t k_longest_path = 4096;  // PATH_MAX
 
@@ -105,6 +107,23 @@ const std::array k_machine_fields{
     Field<VmSpec>{{"on_reboot", "When the guest reboots", "restart starts it again, exit ends the machine.",
                    FieldType::choice, Apply::next_start, "restart", "", 0, 0, k_on_reboot},
                   choice<&VmSpec::on_reboot, VmSpec, OnReboot>()},
+    Field<VmSpec>{{"on_power_off", "When the guest turns itself off",
+                   "exit ends the machine, restart starts it again, unless the user asked the guest to turn off.",
+                   FieldType::choice, Apply::next_start, "exit", "", 0, 0, k_at_end},
+                  choice<&VmSpec::on_power_off, VmSpec, AtEnd>()},
+    Field<VmSpec>{{"on_halt", "When the guest halts",
+                   "exit ends the machine, restart starts it again, once no processor can wake up any more.",
+                   FieldType::choice, Apply::next_start, "exit", "", 0, 0, k_at_end},
+                  choice<&VmSpec::on_halt, VmSpec, AtEnd>()},
+    Field<VmSpec>{{"on_crash", "When the processor gives up",
+                   "exit ends the machine after a triple fault, restart starts it again, but not for ever.", FieldType::choice,
+                   Apply::next_start, "exit", "", 0, 0, k_at_end},
+                  choice<&VmSpec::on_crash, VmSpec, AtEnd>()},
+    Field<VmSpec>{{"on_panic", "When the guest's kernel panics",
+                   "keep only says so and lets the guest do what it is set to; pause stops it as it is; exit ends the machine, restart "
+                   "starts it again, but not for ever.",
+                   FieldType::choice, Apply::next_start, "keep", "", 0, 0, k_on_panic},
+                  choice<&VmSpec::on_panic, VmSpec, OnPanic>()},
 };
 
 const std::array k_disk_fields{

@@ -23,6 +23,8 @@ enum class UsbKind { automatic, none, xhci };               // "auto", "none", "
 enum class NetworkCard { virtio, e1000 };
 enum class NetworkBackend { user, none };
 enum class OnReboot { restart, exit };
+enum class AtEnd { exit, restart };
+enum class OnPanic { keep, pause, exit, restart };
 
 // Keys of a mapping that this version does not know, each with its value as YAML text: kept when the
 // file is written again, so that an older program does not eat a newer one's settings.
@@ -100,6 +102,10 @@ struct VmSpec {
     bool debug_exit = false;                 // isa-debug-exit at port 0xf4
     bool debug_console = false;              // bytes written to port 0xe9 (and firmware's 0x402) go to the log
     OnReboot on_reboot = OnReboot::restart;
+    AtEnd on_power_off = AtEnd::exit;        // what the guest does by itself, not when the user asked it to
+    AtEnd on_halt = AtEnd::exit;             // every processor sleeps with interrupts off
+    AtEnd on_crash = AtEnd::exit;            // triple fault
+    OnPanic on_panic = OnPanic::keep;        // the guest's system said so (pvpanic)
     UnknownKeys unknown;                     // top level
     UnknownKeys unknown_cpu;                 // inside the mappings cpu, serial, usb and debug
     UnknownKeys unknown_serial;

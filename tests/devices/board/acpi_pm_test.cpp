@@ -173,6 +173,23 @@ TEST_F(PowerTest, debug_exit_gives_its_code) {
     EXPECT_EQ(machine.requests.requests[0].code, 0x21);
 }
 
+TEST_F(PowerTest, panic_is_told_once_until_the_next_reset) {
+    EXPECT_EQ(in(0x505), 0x03);  // what can be told
+    out(0x505, 0x02);            // a crash kernel takes over: no end of anything
+    out(0x505, 0xf0);
+    EXPECT_TRUE(machine.requests.requests.empty());
+    for (unsigned count = 0; count < 1000; ++count) {
+        out(0x505, 0x01);
+    }
+    ASSERT_EQ(machine.requests.requests.size(), 1U);
+    EXPECT_EQ(machine.requests.requests[0].what, MachineRequest::panic);
+    for (Device* device : board.devices()) {
+        device->reset();
+    }
+    out(0x505, 0x01);
+    EXPECT_EQ(machine.requests.requests.size(), 2U);
+}
+
 TEST_F(PowerTest, dma_registers_hold_what_was_written) {
     out(0x0c, 0);
     out(0x00, 0x34);

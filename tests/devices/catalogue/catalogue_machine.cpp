@@ -54,6 +54,7 @@ const std::vector<CatalogueEntry>& catalogue_entries() {
         {"port92", {{false, 0x92, 1}, {false, 0xcf9, 1}}},
         {"dma", {{false, 0x00, 16}, {false, 0x80, 16}, {false, 0xc0, 32}}},
         {"debug-console", {{false, 0x402, 1}}},
+        {"pvpanic", {{false, 0x505, 1}}},
         {"debug-exit", {{false, 0xf4, 4}}},
         {"serial0", {{false, 0x3f8, 8}}},
         {"serial1", {{false, 0x2f8, 8}}},

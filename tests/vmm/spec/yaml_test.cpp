@@ -36,6 +36,10 @@ VmSpec full_spec() {
     spec.unknown_usb = {{"hubs", "3"}};
     spec.debug_console = true;
     spec.on_reboot = OnReboot::exit;
+    spec.on_power_off = AtEnd::restart;
+    spec.on_halt = AtEnd::restart;
+    spec.on_crash = AtEnd::restart;
+    spec.on_panic = OnPanic::pause;
     return spec;
 }
 
