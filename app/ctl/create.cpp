@@ -2,6 +2,7 @@
 #include "app/ctl/command.hpp"
 #include "app/ctl/commands.hpp"
 #include "app/ctl/machine_options.hpp"
+#include "app/ctl/unattended_options.hpp"
 #include "vmm/spec/bundle.hpp"
 
 namespace skep {
@@ -14,6 +15,7 @@ class CreateCommand final : public Command {
     void declare(CLI::App& app) override {
         app.add_option("name", m_name, "Name of the new machine")->required();
         m_options.declare(app);
+        m_unattended.declare(app);
     }
 
     [[nodiscard]] Result<int> run(const Output& output) override {
@@ -22,11 +24,18 @@ class CreateCommand final : public Command {
         if (!spec || !sizes) {
             return tl::unexpected<Error>(spec ? sizes.error() : spec.error());
         }
+        if (const Status unused = m_unattended.wanted() ? Status() : m_unattended.check_unused(); !unused) {
+            return tl::unexpected<Error>(unused.error());
+        }
+        const Result<Answers> answers = m_unattended.wanted() ? m_unattended.answers(*spec) : Answers{};
+        if (!answers) {
+            return tl::unexpected<Error>(answers.error());
+        }
         Result<Bundle> bundle = Bundle::create(machines_folder(), *spec);
         if (!bundle) {
             return tl::unexpected<Error>(bundle.error());
         }
-        if (const Status made = make_disks(*bundle, *sizes); !made) {
+        if (const Status made = make_files(*bundle, *sizes, *answers); !made) {
             [[maybe_unused]] const auto removed = bundle->remove(DeleteMode::permanently);
             return tl::unexpected<Error>(made.error());
         }
@@ -36,7 +45,7 @@ class CreateCommand final : public Command {
     }
 
   private:
-    [[nodiscard]] Status make_disks(const Bundle& bundle, const std::vector<uint64_t>& sizes) const {
+    [[nodiscard]] Status make_files(const Bundle& bundle, const std::vector<uint64_t>& sizes, const Answers& answers) const {
         return bundle
             .update([&](VmSpec& spec) -> Status {
                 for (const uint64_t size : sizes) {
@@ -44,13 +53,14 @@ class CreateCommand final : public Command {
                         return tl::unexpected<Error>(disk.error());
                     }
                 }
-                return {};
+                return m_unattended.wanted() ? m_unattended.prepare(bundle, spec, answers) : Status();
             })
             .map([](const VmSpec&) {});
     }
 
     std::string m_name;
     MachineOptions m_options;
+    UnattendedOptions m_unattended;
 };
 
 }  // namespace

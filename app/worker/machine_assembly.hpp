@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "app/worker/kernel_start.hpp"
 #include "app/worker/machine_builder.hpp"
 #include "devices/pci/q35_host_bridge.hpp"
 #include "vmm/boot/firmware.hpp"
@@ -46,8 +47,11 @@ class MachineAssembly {
     Status add_rom(const FirmwareImage& image);
     Status add_flash();
     Status set_up_boot();
-    void give_firmware_its_files();
+    FwCfg& give_firmware_its_files();
     Status set_up_direct_boot();
+    Status set_up_installer(FwCfg& fw_cfg);
+    [[nodiscard]] Result<KernelFiles> kernel_files(const std::string& kernel, const std::string& initrd,
+                                                   const std::string& words) const;
 
     static constexpr uint8_t k_first_disk_slot = 4;
     static constexpr unsigned k_most_queues = 4;  // of a virtio or NVMe device; more bring nothing on one back end

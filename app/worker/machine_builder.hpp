@@ -54,6 +54,7 @@ struct BuiltMachine {
     Q35Board* board = nullptr;       // owned by the machine
     AhciController* ahci = nullptr;  // owned by the machine; null without disks or CDs on AHCI
     std::unique_ptr<UsbSticks> usb;  // null without a USB controller
+    std::function<void()> forget_installer;  // set while one starts instead of the drives; before a reset, no processor running
 };
 
 struct BuildInputs {

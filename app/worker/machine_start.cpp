@@ -2,17 +2,12 @@
 // MachineAssembly: firmware and its files, or a kernel without firmware.
 #include <algorithm>
 
-#include "app/worker/boot_screen.hpp"
+#include "app/worker/kernel_start.hpp"
 #include "app/worker/machine_assembly.hpp"
-#include "app/worker/pci_resources.hpp"
-#include "app/worker/seat_devices.hpp"
 #include "app/worker/variable_file.hpp"
 #include "devices/board/cfi_flash.hpp"
 #include "devices/board/fw_cfg.hpp"
 #include "vmm/base/log.hpp"
-#include "vmm/boot/direct_boot.hpp"
-#include "vmm/boot/linux_loader.hpp"
-#include "vmm/boot/multiboot.hpp"
 
 namespace skep {
 
@@ -74,7 +69,7 @@ Status MachineAssembly::add_flash() {
     return {};
 }
 
-void MachineAssembly::give_firmware_its_files() {
+FwCfg& MachineAssembly::give_firmware_its_files() {
     FirmwareOptions options;
     options.text = m_spec.display == DisplayKind::none ? FirmwareOptions::Text::serial : FirmwareOptions::Text::screen;
     for (const std::string& id : m_spec.effective_boot_order()) {
@@ -92,54 +87,56 @@ void MachineAssembly::give_firmware_its_files() {
             log_error("fw_cfg has no room for {}", name);
         }
     }
+    FwCfg& device = *fw_cfg;
     m_built.machine->add_device(std::move(fw_cfg));
+    return device;
+}
+
+Result<KernelFiles> MachineAssembly::kernel_files(const std::string& kernel, const std::string& initrd,
+                                                  const std::string& words) const {
+    auto kernel_path = host_path(kernel);
+    auto initrd_path = initrd.empty() ? Result<std::string>(std::string()) : host_path(initrd);
+    if (!kernel_path || !initrd_path) {
+        return tl::unexpected(kernel_path ? initrd_path.error() : kernel_path.error());
+    }
+    return KernelFiles{.kernel = *kernel_path, .initrd = *initrd_path, .command_line = words, .modules = {}};
 }
 
 Status MachineAssembly::set_up_direct_boot() {
-    auto kernel = host_path(m_spec.kernel);
-    auto initrd = m_spec.initrd.empty() ? Result<std::string>(std::string()) : host_path(m_spec.initrd);
-    if (!kernel || !initrd) {
-        return tl::unexpected(kernel ? initrd.error() : kernel.error());
+    auto files = kernel_files(m_spec.kernel, m_spec.initrd, m_spec.append);
+    if (!files) {
+        return tl::unexpected(files.error());
     }
-    MultibootFiles multiboot{.kernel = *kernel, .command_line = m_spec.append, .modules = {}};
     for (const ModuleSpec& module : m_spec.modules) {
         auto path = host_path(module.file);
         if (!path) {
             return tl::unexpected(path.error());
         }
-        multiboot.modules.push_back({*path, module.arguments});
+        files->modules.push_back({*path, module.arguments});
     }
-    LinuxFiles linux{.kernel = *kernel, .initrd = *initrd, .command_line = m_spec.append, .screen = {}};
-    IoSpace& ports = m_built.machine->ports();
-    const bool has_display = m_spec.display != DisplayKind::none;
-    m_built.machine->set_boot_load([=, &ports, platform = m_platform, bus = m_bus, kind = m_spec.firmware](
-                                       GuestMemory& memory, CpuState& state) mutable -> Status {
-        for (const PortWrite& write : direct_boot_chipset_setup(platform)) {
-            ports.write(write.port, write.size, write.value);
-        }
-        assign_pci_resources(*bus);
-        if (has_display) {
-            linux.screen = set_boot_mode(ports, *bus, k_display_address);
-        }
-        auto rsdp = place_direct_boot_tables(memory, platform);
-        if (!rsdp) {
-            return tl::unexpected(rsdp.error());
-        }
-        auto loaded = kind == Firmware::linux_kernel ? load_linux(memory, platform, linux, *rsdp, state)
-                                                     : load_multiboot(memory, platform, multiboot, state);
-        if (!loaded) {
-            return tl::unexpected(loaded.error());
-        }
-        state = *loaded;
-        return {};
-    });
+    start_by_kernel(*m_built.machine, m_platform, *m_bus, m_spec.firmware, m_spec.display, *files);
+    return {};
+}
+
+// A system that UEFI did not start would not be installed for it, so there it is UEFI that starts the kernel.
+Status MachineAssembly::set_up_installer(FwCfg& fw_cfg) {
+    auto files = kernel_files(m_spec.install_kernel, m_spec.install_initrd, m_spec.install_append);
+    if (!files) {
+        return tl::unexpected(files.error());
+    }
+    if (m_spec.firmware == Firmware::uefi) {
+        m_built.forget_installer = [&fw_cfg] { take_kernel_from_uefi(fw_cfg); };
+        return give_kernel_to_uefi(fw_cfg, *files);
+    }
+    start_by_kernel(*m_built.machine, m_platform, *m_bus, Firmware::linux_kernel, m_spec.display, *files);
+    m_built.forget_installer = [machine = m_built.machine.get()] { machine->set_boot_load({}); };
     return {};
 }
 
 Status MachineAssembly::set_up_boot() {
     if (boots_from_drives(m_spec.firmware)) {
-        give_firmware_its_files();
-        return {};
+        FwCfg& fw_cfg = give_firmware_its_files();
+        return m_spec.install_kernel.empty() ? Status() : set_up_installer(fw_cfg);
     }
     return set_up_direct_boot();
 }

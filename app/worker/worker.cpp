@@ -104,7 +104,8 @@ Status Worker::start() {
         return tl::unexpected(built.error());
     }
     m_built = std::move(*built);
-    if (boots_from_drives(m_inputs.spec.firmware) && m_inputs.spec.boot.empty() && !m_built.cds.empty()) {
+    const bool cd_comes_first = m_inputs.spec.boot.empty() && !m_built.cds.empty();
+    if (boots_from_drives(m_inputs.spec.firmware) && (cd_comes_first || m_built.forget_installer)) {
         m_install.emplace(m_inputs.spec.firmware, m_built.disks);
     }
     m_networks = std::make_unique<NetworkService>(m_built.networks);
@@ -219,6 +220,7 @@ void Worker::eject_installer() {
     if (!m_install || !m_install->take_installed()) {
         return;
     }
+    forget_installer();
     for (const BuiltCd& cd : std::vector<BuiltCd>(m_built.cds)) {
         if (cd.path.empty()) {
             continue;
@@ -228,6 +230,37 @@ void Worker::eject_installer() {
         if (change_medium(cd.id, {}, sentence)) {
             log_info("{}", sentence);
             forget_medium(cd.id);
+        }
+    }
+}
+
+// The kernel that started until now, and its files: there is a password's hash in them.
+void Worker::forget_installer() {
+    if (!m_built.forget_installer) {
+        return;
+    }
+    m_built.forget_installer();
+    m_built.forget_installer = nullptr;
+    log_info("A system was installed without questions: from now on the machine starts from its disk.");
+    if (m_inputs.folder.empty()) {
+        return;
+    }
+    const auto saved = Bundle::open(m_inputs.folder).and_then([](const Bundle& bundle) {
+        return bundle.update([](VmSpec& spec) -> Status {
+            spec.install_kernel.clear();
+            spec.install_initrd.clear();
+            spec.install_append.clear();
+            return {};
+        });
+    });
+    if (!saved) {
+        log_warning("{}", saved.error().message);
+        return;
+    }
+    for (const std::string& file : {m_inputs.spec.install_kernel, m_inputs.spec.install_initrd}) {
+        std::error_code error;
+        if (file.starts_with("install/")) {  // the user's own files stay
+            std::filesystem::remove(m_inputs.folder / file, error);
         }
     }
 }

@@ -85,6 +85,7 @@ class Worker final : public MachineControl {
     void restart_guest();
     void eject_installer();
     void forget_medium(const std::string& drive);
+    void forget_installer();
     void set_state(MachineState state, std::string reason);
     void finish(int exit_code, std::string message);
     [[nodiscard]] std::vector<std::shared_ptr<BlockBackend>> writable_backends() const;

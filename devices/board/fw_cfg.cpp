@@ -48,6 +48,7 @@ FwCfg::FwCfg(const DeviceContext& context) : m_memory(context.memory), m_errors(
 }
 
 void FwCfg::set_item(uint16_t key, std::vector<std::byte> content) {
+    const std::lock_guard lock(m_gate);
     m_items[key] = std::move(content);
 }
 

@@ -23,7 +23,7 @@ class FwCfg final : public Device, private IoHandler {
 
     explicit FwCfg(const DeviceContext& context);
 
-    // Items are set before the machine starts. Setting a key or name again replaces its content.
+    // Before the machine starts, or while none of its processors runs. Setting a key or name again replaces its content.
     void set_item(uint16_t key, std::vector<std::byte> content);
     // False when the name is empty or longer than k_max_name, the content exceeds 4 GiB - 1 or the directory is full.
     [[nodiscard]] bool set_file(const std::string& name, std::vector<std::byte> content);

@@ -101,6 +101,40 @@ TEST_F(CtlTest, machine_lives_through_all_commands) {
     EXPECT_TRUE(std::filesystem::exists(m_folder / "Trash/files/a b.skep/vm.yaml"));
 }
 
+TEST_F(CtlTest, create_answers_a_cloud_image_and_keeps_the_password_to_itself) {
+    const std::string image = (m_folder / "cloud.img").string();
+    ASSERT_TRUE(replace_file(image, std::string(1 << 20, '\0')));
+    const Outcome made = ctl({"create", "cloud", "--disk", image, "--user", "ada", "--password-file", "-", "--full-name", "Ada L."},
+                             "very secret\n");
+    ASSERT_EQ(made.code, 0) << made.error;
+    const auto bundle = find_bundle("cloud");
+    ASSERT_TRUE(bundle);
+    const auto spec = bundle->load();
+    ASSERT_TRUE(spec);
+    ASSERT_EQ(spec->cds.size(), 1U);
+    const std::string answers = read_small_file(bundle->folder() / spec->cds[0].file, 8 << 20).value_or("");
+    EXPECT_NE(answers.find("name: \"ada\""), std::string::npos);
+    EXPECT_NE(answers.find("hostname: \"cloud\""), std::string::npos);
+    for (const std::string& text : {answers, read_small_file(bundle->spec_file(), 1 << 20).value_or(""), made.out, made.error}) {
+        EXPECT_EQ(text.find("very secret"), std::string::npos);
+    }
+}
+
+TEST_F(CtlTest, create_says_why_it_cannot_answer_and_makes_nothing) {
+    const std::string image = (m_folder / "cloud.img").string();
+    ASSERT_TRUE(replace_file(image, std::string(1 << 20, '\0')));
+    EXPECT_EQ(ctl({"create", "x", "--disk", image, "--user", "root", "--password-file", "-"}, "secret\n").error,
+              "skepctl: The system itself has a user or group 'root': choose another name.\n");
+    EXPECT_EQ(ctl({"create", "x", "--disk", image, "--user", "ada", "--password-file", "-"}).error, "skepctl: Give a password.\n");
+    EXPECT_EQ(ctl({"create", "x", "--disk", image, "--user", "ada"}).error,
+              "skepctl: Give the user's password with --password-file (- is standard input).\n");
+    EXPECT_EQ(ctl({"create", "x", "--user", "ada", "--password-file", "-"}, "secret\n").error,
+              "skepctl: Only Debian's installer CDs and cloud images take answers beforehand.\n");
+    EXPECT_EQ(ctl({"create", "x", "--full-name", "Ada"}).error,
+              "skepctl: --password-file, --full-name and --host-name belong to --user.\n");
+    EXPECT_TRUE(list_bundles().empty());
+}
+
 TEST_F(CtlTest, errors_are_one_sentence_and_the_same_in_json) {
     const Outcome unknown = ctl({"start", "x"});
     EXPECT_EQ(unknown.code, 1);

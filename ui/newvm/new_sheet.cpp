@@ -23,6 +23,7 @@
 #include <QVBoxLayout>
 
 #include "ui/model/background.hpp"
+#include "ui/newvm/unattended_box.hpp"
 #include "ui/widgets/dialogs.hpp"
 #include "vmm/spec/network_forward.hpp"
 
@@ -62,6 +63,14 @@ void NewSheet::build() {
     auto* column = new QVBoxLayout(content);
     column->addWidget(build_media());
     column->addWidget(build_settings());
+    m_unattended = new UnattendedBox(content);
+    column->addWidget(m_unattended);
+    connect(m_unattended, &UnattendedBox::edited, this, &NewSheet::show_problems);
+    connect(m_unattended, &QGroupBox::toggled, this, [this](bool on) {
+        if (on) {  // once it has its place
+            QTimer::singleShot(0, this, [this] { m_scroll->ensureWidgetVisible(m_unattended); });
+        }
+    });
     column->addWidget(build_advanced());
     column->addStretch(1);
     m_scroll = new QScrollArea(this);
@@ -295,6 +304,12 @@ void NewSheet::show_draft() {
 void NewSheet::show_problems() {
     m_draft.spec() = m_editor.spec();
     const QString problem = m_draft.medium_problem();
+    {
+        const QSignalBlocker blocker(m_unattended);
+        m_unattended->set_machine_name(to_qstring(m_draft.spec().name));
+        m_unattended->set_reason(m_draft.unattended_problem());
+    }
+    m_draft.set_answers(m_unattended->form());
     m_recognised->setVisible(!m_recognised->text().isEmpty() && problem.isEmpty());
     m_problem->setText(QStringLiteral("✖ ") + problem);
     m_problem->setVisible(!problem.isEmpty());
@@ -308,7 +323,7 @@ void NewSheet::show_problems() {
         note = tr("⚠ Only %1 free: the guest is paused when that is used up.").arg(size_text(free));
     }
     m_disk_note->setText(note);
-    const bool good = problem.isEmpty() && m_editor.acceptable() && !m_creating;
+    const bool good = problem.isEmpty() && m_editor.acceptable() && m_unattended->acceptable() && !m_creating;
     const bool bootable = m_draft.medium().has_value() || direct;
     m_create_button->setEnabled(good);
     m_start_button->setEnabled(good && bootable);

@@ -21,6 +21,8 @@ class QSpinBox;
 
 namespace skep::ui {
 
+class UnattendedBox;
+
 class NewSheet : public QDialog {
     Q_OBJECT
   public:
@@ -64,6 +66,7 @@ class NewSheet : public QDialog {
     QLabel* m_disk_note = nullptr;
     QComboBox* m_disk_bus = nullptr;
     QCheckBox* m_network = nullptr;
+    UnattendedBox* m_unattended = nullptr;
     QScrollArea* m_scroll = nullptr;
     QWidget* m_advanced = nullptr;
     QPushButton* m_start_button = nullptr;

@@ -147,24 +147,44 @@ uint64_t NewVmDraft::free_bytes() const {
     return error ? 0 : space.available;
 }
 
-Result<Bundle> NewVmDraft::create() const {
-    auto bundle = Bundle::create(m_root, m_spec);
-    if (!bundle || m_disk_gib == 0) {
-        return bundle;
+QString NewVmDraft::unattended_problem() const {
+    if (!m_medium) {
+        return tr("Choose a Debian installer CD or a cloud image first.");
     }
-    const auto add_disk = [&]() -> Status {
-        auto spec = bundle->load();
-        if (!spec) {
-            return tl::unexpected(spec.error());
-        }
-        if (auto disk = bundle->create_disk(*spec, uint64_t{m_disk_gib} << 30, m_disk_bus); !disk) {
+    return to_qstring(skep::unattended_problem(m_spec, unattended_kind(*m_medium)));
+}
+
+// The new disk, and the answers for whoever installs to it.
+Status NewVmDraft::fill(const Bundle& bundle) const {
+    auto spec = bundle.load();
+    if (!spec) {
+        return tl::unexpected(spec.error());
+    }
+    if (m_disk_gib != 0) {
+        if (auto disk = bundle.create_disk(*spec, uint64_t{m_disk_gib} << 30, m_disk_bus); !disk) {
             return tl::unexpected(disk.error());
         }
-        return bundle->save(*spec);
-    };
-    if (auto added = add_disk(); !added) {
+    }
+    if (m_answers && m_medium) {
+        const auto answers = answers_from(*m_answers);
+        if (!answers) {
+            return tl::unexpected(answers.error());
+        }
+        if (auto prepared = prepare_unattended(bundle, *spec, *m_medium, *answers); !prepared) {
+            return prepared;
+        }
+    }
+    return bundle.save(*spec);
+}
+
+Result<Bundle> NewVmDraft::create() const {
+    auto bundle = Bundle::create(m_root, m_spec);
+    if (!bundle || (m_disk_gib == 0 && !m_answers)) {
+        return bundle;
+    }
+    if (auto filled = fill(*bundle); !filled) {
         (void)bundle->remove(DeleteMode::permanently);  // the first failure is the one to tell
-        return tl::unexpected(added.error());
+        return tl::unexpected(filled.error());
     }
     return bundle;
 }

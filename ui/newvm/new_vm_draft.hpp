@@ -9,6 +9,7 @@
 #include "vmm/media/medium.hpp"
 #include "vmm/spec/bundle.hpp"
 #include "vmm/spec/vm_spec.hpp"
+#include "vmm/unattended/unattended.hpp"
 
 namespace skep::ui {
 
@@ -36,6 +37,9 @@ class NewVmDraft {
     void set_disk_gib(unsigned gib) { m_disk_gib = gib; }
     [[nodiscard]] DiskBus disk_bus() const { return m_disk_bus; }
     void set_disk_bus(DiskBus bus) { m_disk_bus = bus; }
+    // Why the chosen medium takes no answers beforehand; empty: it does.
+    [[nodiscard]] QString unattended_problem() const;
+    void set_answers(std::optional<AnswerForm> form) { m_answers = std::move(form); }
     [[nodiscard]] const std::filesystem::path& root() const { return m_root; }
     // Bytes free where the disk would be made; 0 when unknown.
     [[nodiscard]] uint64_t free_bytes() const;
@@ -46,11 +50,13 @@ class NewVmDraft {
   private:
     void use_iso(const MediumInfo& medium);
     void use_disk(const MediumInfo& medium);
+    [[nodiscard]] Status fill(const Bundle& bundle) const;
 
     std::filesystem::path m_root;
     VmSpec m_spec;
     std::optional<MediumInfo> m_medium;
     QString m_problem;
+    std::optional<AnswerForm> m_answers;
     unsigned m_disk_gib = 20;
     DiskBus m_disk_bus = DiskBus::virtio;
 };

@@ -12,6 +12,7 @@
 
 #include "vmm/base/bits.hpp"
 #include "vmm/media/byte_source.hpp"
+#include "vmm/media/debian_installer.hpp"
 #include "vmm/media/iso9660.hpp"
 #include "vmm/media/os_catalogue.hpp"
 #include "vmm/media/partitioning.hpp"
@@ -169,6 +170,7 @@ void inspect_iso(const ByteSource& source, const IsoVolume& volume, MediumInfo& 
     info.boots_bios = volume.boots_bios;
     info.boots_uefi = volume.boots_uefi;
     info.os = recognise_iso(source, volume, info.path);
+    info.debian_installer = info.os.id.starts_with("debian") && find_debian_installer(source, volume).has_value();
     info.problem = iso_problem(source, volume, info);
     if (info.os.confidence == Confidence::none) {
         info.os.vm_name = stem(info.path);

@@ -51,6 +51,7 @@ struct MediumInfo {
     bool boots_bios = false;
     bool boots_uefi = false;
     bool hybrid = false;  // an ISO that is also a disk image
+    bool debian_installer = false;  // an ISO with Debian's installer on it
     OsGuess os;
     // One sentence when the medium is readable but will not start a VM (truncated, not bootable); empty when all is
     // well.

@@ -88,7 +88,8 @@ struct Group {
     UnknownKeys VmSpec::*unknown;
 };
 constexpr std::array k_groups{Group{"cpu", &VmSpec::unknown_cpu}, Group{"serial", &VmSpec::unknown_serial},
-                              Group{"usb", &VmSpec::unknown_usb}, Group{"debug", &VmSpec::unknown_debug}};
+                              Group{"usb", &VmSpec::unknown_usb}, Group{"debug", &VmSpec::unknown_debug},
+                              Group{"install", &VmSpec::unknown_install}};
 
 std::string print_group(const Group& group, const VmSpec& spec) {
     std::string body;

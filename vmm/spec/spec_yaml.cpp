@@ -119,6 +119,9 @@ class Reader {
         if (key == "usb") {
             return &spec.unknown_usb;
         }
+        if (key == "install") {
+            return &spec.unknown_install;
+        }
         return key == "debug" ? &spec.unknown_debug : nullptr;
     }
 

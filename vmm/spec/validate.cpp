@@ -133,6 +133,8 @@ class Checker {
         }
         check_file_name("kernel", m_spec.kernel);
         check_file_name("initrd", m_spec.initrd);
+        check_file_name("install.kernel", m_spec.install_kernel);
+        check_file_name("install.initrd", m_spec.install_initrd);
     }
 
     void check_networks() {
@@ -303,6 +305,9 @@ std::vector<SpecProblem> validate_files(const VmSpec& spec, const std::filesyste
     if (!boots_from_drives(spec.firmware)) {
         check("kernel", spec.kernel, Access::read, "kernel");
         check("initrd", spec.initrd, Access::read, "initial RAM disk");
+    } else {
+        check("install.kernel", spec.install_kernel, Access::read, "installer's kernel");
+        check("install.initrd", spec.install_initrd, Access::read, "installer's RAM disk");
     }
     return problems;
 }

@@ -89,6 +89,10 @@ struct VmSpec {
     std::string initrd;
     std::string append;                      // kernel command line
     std::vector<ModuleSpec> modules;
+    // bios, uefi: started instead of a drive's loader until a disk holds a system (vmm/unattended); empty: nothing such.
+    std::string install_kernel;              // a bzImage
+    std::string install_initrd;
+    std::string install_append;
     std::vector<DiskSpec> disks;
     std::vector<CdSpec> cds;
     std::vector<NetworkSpec> networks;
@@ -111,6 +115,7 @@ struct VmSpec {
     UnknownKeys unknown_serial;
     UnknownKeys unknown_usb;
     UnknownKeys unknown_debug;
+    UnknownKeys unknown_install;
 
     [[nodiscard]] const DiskSpec* find_disk(const std::string& disk_id) const;
     [[nodiscard]] const CdSpec* find_cd(const std::string& cd_id) const;

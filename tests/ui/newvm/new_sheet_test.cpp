@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <QCheckBox>
+#include <QGroupBox>
 #include <QLabel>
 #include <QLineEdit>
 #include <QListWidget>
@@ -192,6 +193,54 @@ TEST_F(NewSheetTest, raw_disk_becomes_the_machines_disk) {
     EXPECT_EQ(m_sheet->draft().spec().disks[0].file, path.toStdString());
     EXPECT_EQ(m_sheet->draft().disk_gib(), 0U);
     EXPECT_EQ(get<QLineEdit>("field_name")->text(), QStringLiteral("old machine"));
+}
+
+TEST_F(NewSheetTest, medium_that_takes_no_answers_says_so) {
+    open();
+    EXPECT_FALSE(get<QGroupBox>("unattended")->isEnabled());
+    EXPECT_TRUE(get<QLabel>("unattendedReason")->text().contains(QStringLiteral("Choose"))) << "before anything is chosen";
+    choose(write_file(QStringLiteral("a.iso"), tiny_iso("Debian 12.5.0 amd64 n")));  // without its installer's kernel
+    EXPECT_FALSE(get<QGroupBox>("unattended")->isEnabled());
+    EXPECT_TRUE(get<QLabel>("unattendedReason")->text().contains(QStringLiteral("Only Debian")));
+    EXPECT_TRUE(get<QPushButton>("createAndStart")->isEnabled()) << "it is not asked for";
+}
+
+TEST_F(NewSheetTest, cloud_image_is_created_with_its_answers) {
+    QByteArray disk(1 << 20, '\0');
+    disk[510] = '\x55';
+    disk[511] = '\xaa';
+    open();
+    choose(write_file(QStringLiteral("cloud.img"), disk));
+    auto* box = get<QGroupBox>("unattended");
+    ASSERT_TRUE(box->isEnabled());
+    EXPECT_FALSE(box->isChecked()) << "nobody asked for it";
+    EXPECT_TRUE(get<QPushButton>("createOnly")->isEnabled());
+    box->setChecked(true);
+    EXPECT_FALSE(get<QPushButton>("createOnly")->isEnabled()) << "nothing was answered yet";
+    EXPECT_FALSE(get<QLabel>("note_unattendedUser")->isVisible()) << "nor is anything wrong";
+    EXPECT_EQ(get<QLineEdit>("unattendedHostName")->text(), QStringLiteral("cloud"));
+    EXPECT_EQ(get<QLineEdit>("unattendedPassword")->echoMode(), QLineEdit::Password);
+    get<QLineEdit>("unattendedUser")->setText(QStringLiteral("root"));
+    EXPECT_TRUE(get<QLabel>("note_unattendedUser")->isVisible());
+    get<QLineEdit>("unattendedUser")->setText(QStringLiteral("ada"));
+    EXPECT_FALSE(get<QLabel>("note_unattendedUser")->isVisible());
+    get<QLineEdit>("unattendedPassword")->setText(QStringLiteral("very secret"));
+    get<QLineEdit>("unattendedAgain")->setText(QStringLiteral("very sec"));
+    EXPECT_TRUE(get<QLabel>("note_unattendedAgain")->isVisible());
+    EXPECT_FALSE(get<QPushButton>("createOnly")->isEnabled());
+    get<QLineEdit>("unattendedAgain")->setText(QStringLiteral("very secret"));
+    ASSERT_TRUE(get<QPushButton>("createOnly")->isEnabled());
+    QSignalSpy created(m_sheet.get(), &NewSheet::created);
+    QTest::mouseClick(get<QPushButton>("createOnly"), Qt::LeftButton);
+    ASSERT_TRUE(wait_for([&] { return created.count() == 1; }));
+    const auto entries = list_bundles(m_root);
+    ASSERT_EQ(entries.size(), 1U);
+    ASSERT_TRUE(entries[0].spec.has_value());
+    ASSERT_EQ(entries[0].spec->cds.size(), 1U);
+    EXPECT_EQ(entries[0].spec->cds[0].file, "install/answers.iso");
+    QFile yaml(QString::fromStdString((entries[0].folder / "vm.yaml").string()));
+    ASSERT_TRUE(yaml.open(QIODevice::ReadOnly));
+    EXPECT_FALSE(yaml.readAll().contains("secret"));
 }
 
 }  // namespace

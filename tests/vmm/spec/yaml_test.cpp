@@ -37,6 +37,10 @@ VmSpec full_spec() {
     spec.debug_console = true;
     spec.on_reboot = OnReboot::exit;
     spec.on_power_off = AtEnd::restart;
+    spec.install_kernel = "install/vmlinuz";
+    spec.install_initrd = "install/initrd.gz";
+    spec.install_append = "auto=true --- quiet";
+    spec.unknown_install = {{"later", "1"}};
     spec.on_halt = AtEnd::restart;
     spec.on_crash = AtEnd::restart;
     spec.on_panic = OnPanic::pause;
