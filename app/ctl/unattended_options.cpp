@@ -90,11 +90,11 @@ Result<std::string> UnattendedOptions::password() const {
 
 Result<Answers> UnattendedOptions::answers(const VmSpec& spec) const {
     const std::string file = medium_of(spec);
-    const auto medium = file.empty() ? Result<MediumInfo>(MediumInfo{.kind = MediumKind::elf}) : inspect_medium(file);
-    if (!medium) {
-        return tl::unexpected(medium.error());
+    const auto kind = file.empty() ? Result<UnattendedKind>(UnattendedKind::none) : inspect_medium(file).map(unattended_kind);
+    if (!kind) {
+        return tl::unexpected(kind.error());
     }
-    if (const std::string problem = unattended_problem(spec, unattended_kind(*medium)); !problem.empty()) {
+    if (const std::string problem = unattended_problem(spec, *kind); !problem.empty()) {
         return fail(ErrorKind::unsupported, "{}", problem);
     }
     return password().and_then([&](std::string secret) {

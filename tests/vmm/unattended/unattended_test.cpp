@@ -133,8 +133,8 @@ class UnattendedTest : public testing::Test {
         return std::move(*bundle);
     }
     MediumInfo make_installer_cd() {
-        const std::filesystem::path iso = m_folder.path() / "netinst.iso";
-        EXPECT_TRUE(write_iso(iso, "Debian 12.5.0 amd64 n", {{"install.amd/vmlinuz", "kernel"}, {"install.amd/initrd.gz", "initial"}}));
+        const std::filesystem::path iso = m_folder.path() / "debian-12.5.0-amd64-netinst.iso";
+        EXPECT_TRUE(write_iso(iso, "DEBIAN", {{"install.amd/vmlinuz", "kernel"}, {"install.amd/initrd.gz", "initial"}}));
         auto medium = inspect_medium(iso.string());
         EXPECT_TRUE(medium);
         return *medium;
