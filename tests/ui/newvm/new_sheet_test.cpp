@@ -207,6 +207,7 @@ TEST_F(NewSheetTest, medium_that_takes_no_answers_says_so) {
 
 TEST_F(NewSheetTest, cloud_image_is_created_with_its_answers) {
     QByteArray disk(1 << 20, '\0');
+    disk[0] = '\xeb';  // a boot loader
     disk[510] = '\x55';
     disk[511] = '\xaa';
     open();
