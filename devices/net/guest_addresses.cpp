@@ -50,6 +50,38 @@ bool GuestAddresses::note(std::span<const uint8_t> front) {
     return true;
 }
 
+// IPv4 and UDP from port 67 to port 68.
+bool GuestAddresses::may_be_answer(std::span<const uint8_t> front) {
+    const bool is_udp4 = front.size() >= 14 + 28 && front[12] == 0x08 && front[13] == 0 && front[14] >> 4 == 4 && front[23] == 17;
+    if (!is_udp4) {
+        return false;
+    }
+    const size_t udp = 14 + (front[14] & 0x0fU) * 4;
+    return udp + 4 <= front.size() && front[udp] == 0 && front[udp + 1] == 67 && front[udp + 2] == 0 && front[udp + 3] == 68;
+}
+
+// A BOOTREPLY (op 2) whose option 53 says DHCPACK; the address is in yiaddr.
+bool GuestAddresses::note_answer(std::span<const uint8_t> front) {
+    constexpr size_t k_yiaddr = 16;
+    constexpr size_t k_options = 240;  // behind the magic cookie
+    constexpr uint8_t k_pad = 0, k_message_type = 53, k_ack = 5, k_end = 255;
+    if (!may_be_answer(front)) {
+        return false;
+    }
+    const size_t message_at = 14 + (front[14] & 0x0fU) * 4 + 8;
+    if (front.size() < message_at + k_options || front[message_at] != 2) {
+        return false;
+    }
+    const auto message = front.subspan(message_at);
+    for (size_t at = k_options; at + 2 < message.size() && message[at] != k_end;) {
+        if (message[at] == k_message_type) {
+            return message[at + 2] == k_ack && note_ip4(message.subspan(k_yiaddr).first<4>());
+        }
+        at += message[at] == k_pad ? 1 : size_t{2} + message[at + 1];
+    }
+    return false;
+}
+
 std::string GuestAddresses::ip4() const { return text_of(AF_INET, m_ip4); }
 std::string GuestAddresses::ip6() const { return text_of(AF_INET6, m_ip6); }
 

@@ -104,6 +104,17 @@ void NetCable::note_addresses(std::span<const NetFrame> frames) {
     }
 }
 
+void NetCable::note_answer(const NetFrame& frame) {
+    const iovec& first = frame.pieces.front();
+    const std::span front(static_cast<const uint8_t*>(first.iov_base), first.iov_len);
+    if (GuestAddresses::may_be_answer(front)) {
+        std::array<uint8_t, GuestAddresses::k_look_at_answer> answer;
+        const size_t bytes = copy_front(frame, answer);
+        const std::lock_guard lock(m_mutex);
+        m_addresses.note_answer(std::span(answer).first(bytes));
+    }
+}
+
 GuestAddresses NetCable::addresses() const {
     const std::lock_guard lock(m_mutex);
     return m_addresses;
@@ -136,6 +147,9 @@ bool NetCable::fits(const NetHeader& header, const NetOffloads& offloads) const 
 }
 
 void NetCable::count_received(std::span<const NetFrame> frames) {
+    for (const NetFrame& frame : frames) {
+        note_answer(frame);
+    }
     m_frames_received += frames.size();
     m_bytes_received += bytes_of(frames);
 }

@@ -67,6 +67,7 @@ class NetCable final : private NetSink {
     [[nodiscard]] bool fits(const NetHeader& header, const NetOffloads& offloads) const;
     size_t receive_unfit(const NetFrame& frame);
     void note_addresses(std::span<const NetFrame> frames);
+    void note_answer(const NetFrame& frame);
     void count_received(std::span<const NetFrame> frames);
 
     NetCard* m_card = nullptr;
