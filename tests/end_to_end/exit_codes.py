@@ -36,6 +36,20 @@ def reset_gives_0():
     expect_code(run_tiny(tiny_kernel.PORT_92_RESET, "--exit-on-reboot"), 0, "reset by port 0x92")
 
 
+def panic_is_the_guests_own_unless_the_settings_say_otherwise():
+    code = tiny_kernel.PANIC + tiny_kernel.debug_exit(21)
+    expect_code(run_tiny(code, "--debug-exit"), 43, "a panic after which the guest goes on")
+    expect_code(run_tiny(tiny_kernel.PANIC + tiny_kernel.SLEEP, "--set", "on_panic=exit"), 3, "a panic that ends the machine")
+
+
+def guest_that_cannot_but_crash_is_not_started_for_ever():
+    done = run_tiny(tiny_kernel.TRIPLE_FAULT, "--set", "on_crash=restart")
+    expect_code(done, 3, "triple fault at every start")
+    check(done.stderr.count(b"triple fault") >= 3, f"it was not started again: {done.stderr.decode()}")
+    expect_code(run_tiny(tiny_kernel.HALT, "--set", "on_halt=restart"), 2, "halt at every start")
+    expect_code(run_tiny(tiny_kernel.PANIC + tiny_kernel.SLEEP, "--set", "on_panic=restart"), 3, "panic at every start")
+
+
 def debug_exit_gives_its_value():
     for value in (0, 21, 127):
         expect_code(run_tiny(tiny_kernel.debug_exit(value), "--debug-exit"), (value << 1 | 1) & 0xFF, f"debug exit {value}")
@@ -75,6 +89,7 @@ def linux_halt_gives_2():
     check(guest.wait(60) == 2, f"halt must exit with 2, not {guest.process.returncode}")
 
 
-main(halt_gives_2, triple_fault_gives_3, reset_gives_0, debug_exit_gives_its_value,
+main(halt_gives_2, triple_fault_gives_3, reset_gives_0, panic_is_the_guests_own_unless_the_settings_say_otherwise,
+     guest_that_cannot_but_crash_is_not_started_for_ever, debug_exit_gives_its_value,
      debug_exit_without_the_option_is_no_device, timeout_gives_124, bad_kernel_gives_4,
      end_of_standard_input_is_not_the_guests_end, linux_halt_gives_2)

@@ -10,6 +10,8 @@ SLEEP = bytes.fromhex("fa 31c0 ebfe")                       # cli; xor eax, eax;
 TRIPLE_FAULT = bytes.fromhex("6a00 6a00 0f011c24 0f0b")     # push 0; push 0; lidt [esp]; ud2
 PORT_92_RESET = bytes.fromhex("b001 e692 ebfe")             # mov al, 1; out 0x92, al
 
+PANIC = bytes.fromhex("66ba0505 b001 ee")                   # mov dx, 0x505; mov al, 1; out dx, al: and on
+
 
 def debug_exit(value):
     """out 0xf4, al"""
