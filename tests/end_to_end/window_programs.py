@@ -4,6 +4,7 @@
 import time
 
 from desktop import Desktop
+from host_shot import Shot
 from skep_guest import TEST_CPU, check, main, need
 
 NAME = "Program"
@@ -114,4 +115,18 @@ def firmware_shows_itself():
         desktop.screenshot("programs-seabios")
 
 
-main(grub_obeys_the_keyboard, memtest_obeys_the_keyboard, invaders_plays, firmware_shows_itself)
+def uefi_shows_itself():
+    with Desktop() as desktop:
+        Program(desktop, "--firmware", "uefi")
+        view = desktop.find("screen")
+
+        def drawn():
+            """OVMF's own writing, white in its graphics mode."""
+            shot = Shot(desktop)
+            row = range(view["x"], view["x"] + view["width"])
+            return sum(min(shot.pixel(x, view["y"] + y)) > 128 for x in row for y in range(40, view["height"] - 60, 3)) > 200
+        desktop.wait("OVMF's writing", lambda: "1280 × 800" in desktop.text("screen") and drawn(), 120)
+        desktop.screenshot("programs-ovmf")
+
+
+main(grub_obeys_the_keyboard, memtest_obeys_the_keyboard, invaders_plays, firmware_shows_itself, uefi_shows_itself)
