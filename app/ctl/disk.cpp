@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// disk create|info|check|convert|resize|commit: images that no machine is using.
+// disk create|info|check|convert|resize|commit: images that no machine is using; a running machine's disk can be resized too.
 #include <unistd.h>
 
 #include <filesystem>
 
 #include "app/ctl/commands.hpp"
 #include "app/ctl/command.hpp"
+#include "app/ctl/machine_argument.hpp"
 #include "app/ctl/terminal.hpp"
 #include "devices/block/raw.hpp"
 #include "devices/formats/image_tools.hpp"
@@ -69,6 +70,7 @@ class DiskCommand final : public Command {
     [[nodiscard]] Result<int> check(const Output& output);
     [[nodiscard]] Result<int> convert(const Output& output);
     [[nodiscard]] Result<int> resize(const Output& output);
+    [[nodiscard]] Result<int> resized(const Output& output, uint64_t size) const;
     [[nodiscard]] Result<int> commit(const Output& output);
     [[nodiscard]] BackingPolicy backing_policy(const std::string& image) const;
 
@@ -104,7 +106,7 @@ void DiskCommand::declare(CLI::App& app) {
     m_convert = add("convert", "Copy qcow2, VMDK, VDI, VHD, VHDX or raw to a new image");
     m_convert->add_option("target", m_target, "New image")->required();
     m_convert->add_option("--format", m_format, by_name)->check(formats);
-    m_resize = add("resize", "Make a disk larger");
+    m_resize = add("resize", "Make a disk larger, while its machine runs too when it is a virtio disk");
     m_resize->add_option("size", m_size, "New size, such as 40G, or +20G for so much more")->required();
     m_commit = add("commit", "Write what an overlay holds into the image it is based on");
     for (CLI::App* action : {m_convert, m_commit}) {
@@ -252,23 +254,66 @@ Result<int> DiskCommand::convert(const Output& output) {
     return 0;
 }
 
+// A machine that runs on this image.
+struct User {
+    ControlClient client;
+    std::string disk;
+    uint64_t size = 0;  // bytes now
+};
+
+std::optional<User> running_user(const std::string& file) {
+    for (const BundleEntry& entry : list_bundles()) {
+        const auto bundle = Bundle::open(entry.folder);
+        if (!bundle || worker_state(*bundle).life != WorkerLife::running) {
+            continue;
+        }
+        auto client = attach(*bundle, k_program_name, std::chrono::seconds(1));
+        const auto info = client.and_then([](ControlClient& attached) { return attached.request(MessageType::info); });
+        const auto json = info ? parse_json(info->object("info")) : std::nullopt;
+        if (!json || !json->contains("disks") || !(*json)["disks"].is_array()) {
+            continue;
+        }
+        for (const Json& disk : (*json)["disks"]) {
+            std::error_code ignored;
+            if (fs::equivalent(disk.value("file", ""), file, ignored)) {
+                return User{std::move(*client), disk.value("id", ""), disk.value("size", uint64_t{0})};
+            }
+        }
+    }
+    return std::nullopt;
+}
+
+Result<uint64_t> size_wanted(const std::string& text, uint64_t now) {
+    const bool more = text.starts_with('+');
+    return parse_size(more ? text.substr(1) : text).map([&](uint64_t size) { return size + (more ? now : 0); });
+}
+
 Result<int> DiskCommand::resize(const Output& output) {
+    if (auto user = running_user(m_file)) {
+        const auto wanted = size_wanted(m_size, user->size);
+        const Status done = !wanted ? Status(tl::unexpected<Error>(wanted.error()))
+                                    : user->client.command(MessageType::disk_resize,
+                                                           {{"disk", user->disk}, {"size", static_cast<int64_t>(*wanted)}});
+        return done ? resized(output, *wanted) : Result<int>(tl::unexpected<Error>(done.error()));
+    }
     const auto details = describe_image(m_file);
     if (!details) {
         return tl::unexpected<Error>(details.error());
     }
-    const bool more = m_size.starts_with('+');
-    const auto size = parse_size(more ? m_size.substr(1) : m_size);
-    if (!size) {
-        return tl::unexpected<Error>(size.error());
+    const auto wanted = size_wanted(m_size, details->disk_bytes);
+    if (!wanted) {
+        return tl::unexpected<Error>(wanted.error());
     }
-    const uint64_t wanted = *size + (more ? details->disk_bytes : 0);
-    if (const Status done = resize_image(m_file, details->format, wanted); !done) {
+    if (const Status done = resize_image(m_file, details->format, *wanted); !done) {
         return tl::unexpected<Error>(done.error());
     }
-    output.print(OrderedJson{{"file", m_file}, {"size", wanted}},
+    return resized(output, *wanted);
+}
+
+Result<int> DiskCommand::resized(const Output& output, uint64_t size) const {
+    output.print(OrderedJson{{"file", m_file}, {"size", size}},
                  fmt::format("{} has {} now. The guest has to enlarge its partition and file system itself.\n", m_file,
-                             describe_size(wanted)));
+                             describe_size(size)));
     return 0;
 }
 

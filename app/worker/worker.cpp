@@ -435,6 +435,33 @@ Status Worker::retry() {
     return {};
 }
 
+Status Worker::resize_disk(const std::string& id, uint64_t size) {
+    const auto found = std::ranges::find(m_built.disks, id, &BuiltDisk::id);
+    const auto spec = std::ranges::find(m_inputs.spec.disks, id, &DiskSpec::id);
+    if (found == m_built.disks.end() || spec == m_inputs.spec.disks.end()) {
+        return fail(ErrorKind::not_found, "The machine has no disk '{}'.", id);
+    }
+    if (spec->bus != DiskBus::virtio) {
+        return fail(ErrorKind::unsupported, "Only virtio disks can grow while the machine runs: shut it down, then resize '{}'.", id);
+    }
+    if (m_state == MachineState::no_space) {
+        return fail(ErrorKind::in_use, "The machine is held because the host's disk is full; free space, then retry.");
+    }
+    const bool runs = m_state == MachineState::running;
+    if (runs) {
+        m_built.machine->pause();
+    }
+    const Status grown = found->backend->grow(size);
+    if (runs) {
+        m_built.machine->resume();
+    }
+    if (grown) {
+        log_info("disk '{}' has {} bytes now", id, size);
+        found->backend->tell_grown();
+    }
+    return grown;
+}
+
 Status Worker::power_button() {
     if (m_state == MachineState::paused) {
         [[maybe_unused]] const Status resumed = resume();  // a sleeping guest cannot hear it

@@ -64,6 +64,7 @@ class Worker final : public MachineControl {
     Status reset() override;
     Status eject(const std::string& drive) override;
     Status insert(const std::string& drive, const std::string& file) override;
+    Status resize_disk(const std::string& disk, uint64_t size) override;
     Result<std::string> attach_stick(const std::string& file, StickAccess access, const std::string& id) override;
     Result<std::string> detach_stick(const std::string& id) override;
     std::vector<StickInfo> sticks() override;

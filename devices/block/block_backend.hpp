@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "vmm/base/result.hpp"
+
 namespace skep {
 
 enum class BlockOp { read, write, flush, discard, write_zeroes };
@@ -64,6 +66,25 @@ class BlockBackend {
     virtual void set_on_no_space(std::function<void(const std::string& sentence)> report) = 0;
     virtual void retry() = 0;
     virtual void cancel_held() = 0;
+
+    // Makes the disk larger; info() tells of it when this returns. `size` is a multiple of block_size. Only while nothing
+    // is in flight and nobody submits: the machine is paused. Waits for the host. Errors: unsupported, invalid_input (not
+    // larger), those of the host.
+    virtual Status grow(uint64_t size);
+    // Who uses the disk is told of its new size by whoever called grow(), when the machine runs again.
+    void set_on_grown(std::function<void()> tell) { m_on_grown = std::move(tell); }
+    void tell_grown() const {
+        if (m_on_grown) {
+            m_on_grown();
+        }
+    }
+
+  protected:
+    // What every kind of image asks before it grows.
+    [[nodiscard]] Status may_grow(uint64_t size) const;
+
+  private:
+    std::function<void()> m_on_grown;
 };
 
 inline uint64_t total_bytes(const std::vector<iovec>& buffers) {

@@ -41,6 +41,7 @@ class RawImage final : public BlockBackend {
     void set_on_no_space(std::function<void(const std::string&)> report) override;
     void retry() override;
     void cancel_held() override;
+    Status grow(uint64_t size) override;
 
   private:
     enum class Stage { data, sync };

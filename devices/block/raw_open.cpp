@@ -30,6 +30,17 @@ Result<std::shared_ptr<RawImage>> RawImage::open(const std::string& path, const 
     return std::make_shared<RawImage>(path, info, file->size, std::move(file->fd), std::move(file->engine));
 }
 
+Status RawImage::grow(uint64_t size) {
+    if (const Status may = may_grow(size); !may) {
+        return may;
+    }
+    if (ftruncate(m_fd.get(), static_cast<off_t>(size)) != 0 || fdatasync(m_fd.get()) != 0) {
+        return fail_errno(errno, fmt::format("Growing disk image {}", m_path));
+    }
+    m_file_size = m_info.size = size;
+    return {};
+}
+
 Status create_raw_image(const std::string& path, uint64_t size) {
     if (size == 0 || size % k_sector != 0 || size > (uint64_t{1} << 62)) {
         return fail(ErrorKind::invalid_input, "A disk of {} bytes cannot be made: give a multiple of {}.", size, k_sector);

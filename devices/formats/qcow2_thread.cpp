@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <future>
 
 #include "devices/formats/qcow2.hpp"
 #include "vmm/base/log.hpp"
@@ -260,6 +261,20 @@ void Qcow2Image::retry() {
     for (Held& one : held) {
         post(std::move(one.again));
     }
+}
+
+Status Qcow2Image::grow(uint64_t size) {
+    if (Status may = may_grow(size); !may) {
+        return may;
+    }
+    std::promise<Status> promise;
+    std::future<Status> done = promise.get_future();
+    post([&] { promise.set_value(m_store->grow(size)); });
+    Status grown = done.get();
+    if (grown) {
+        m_info.size = size;
+    }
+    return grown;
 }
 
 void Qcow2Image::cancel_held() {

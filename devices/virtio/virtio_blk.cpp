@@ -55,7 +55,11 @@ class VirtioBlk final : public VirtioDevice {
     VirtioBlk(GuestMemory& memory, std::shared_ptr<BlockBackend> backend, VirtioBlkConfig config)
         : m_memory(memory), m_backend(std::move(backend)), m_config(std::move(config)) {
         m_config.queue_count = std::clamp(m_config.queue_count, 1U, 16U);
+        m_backend->set_on_grown([this] { grown(); });
     }
+    ~VirtioBlk() override { m_backend->set_on_grown({}); }
+    VirtioBlk(const VirtioBlk&) = delete;
+    VirtioBlk& operator=(const VirtioBlk&) = delete;
 
     [[nodiscard]] uint16_t device_id() const override { return k_block_device_id; }
     [[nodiscard]] uint32_t class_code() const override { return k_class_storage; }
@@ -66,6 +70,7 @@ class VirtioBlk final : public VirtioDevice {
     [[nodiscard]] std::vector<std::byte> config() const override;
     void config_written(uint32_t offset, std::span<const std::byte> data) override;
     void set_transport(VirtioTransport& transport) override { m_transport = &transport; }
+    void grown();
     void activate(VirtioSession session) override;
     [[nodiscard]] bool active() const override { return m_active; }
     VirtioSession deactivate() override;
@@ -165,6 +170,14 @@ void VirtioBlk::activate(VirtioSession session) {
     }
     m_active = true;
     start_again();
+}
+
+// 5.2.4: the driver reads `capacity` again after a configuration change.
+void VirtioBlk::grown() {
+    const std::lock_guard lock(m_transport->device_gate());
+    if (m_active) {
+        m_transport->interrupt_config();
+    }
 }
 
 void VirtioBlk::start_again() {

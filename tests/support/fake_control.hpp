@@ -77,6 +77,9 @@ class FakeMachineControl : public MachineControl {
     Status insert(const std::string& drive, const std::string& file) override {
         return remember("insert " + drive + " " + file, m_state);
     }
+    Status resize_disk(const std::string& disk, uint64_t size) override {
+        return remember("resize " + disk + " " + std::to_string(size), m_state);
+    }
     Result<std::string> attach_stick(const std::string& file, StickAccess access, const std::string& id) override {
         m_asked.push_back("attach " + file + (access == StickAccess::read_only ? " read-only " : " ") + id);
         m_sticks.push_back({id.empty() ? "usb0" : id, file, access});

@@ -42,6 +42,15 @@ class MemoryBlock final : public BlockBackend {
         }
     }
 
+    Status grow(uint64_t size) override {
+        const Status may = may_grow(size);
+        if (may) {
+            data.resize(size);
+            m_info.size = size;
+        }
+        return may;
+    }
+
     // --- the test's side -----------------------------------------------------------------------------
     // Completes up to `count` requests, oldest first; returns how many.
     size_t run(size_t count = SIZE_MAX) {

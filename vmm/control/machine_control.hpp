@@ -49,6 +49,7 @@ class MachineControl {
     virtual Status reset() = 0;
     virtual Status eject(const std::string& drive) = 0;                            // empty: the first CD drive
     virtual Status insert(const std::string& drive, const std::string& file) = 0;  // absolute path
+    virtual Status resize_disk(const std::string& disk, uint64_t size) = 0;        // larger; bytes
     // USB sticks, while the machine runs. file: absolute path; id: empty for the first free one (the only one). Both
     // return the id.
     virtual Result<std::string> attach_stick(const std::string& file, StickAccess access, const std::string& id) = 0;

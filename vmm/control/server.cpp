@@ -176,6 +176,8 @@ Result<MessageValues> ControlServer::dispatch(Link& link, const Message& request
         case MessageType::reset: return done(m_machine.reset());
         case MessageType::eject: return done(m_machine.eject(request.text("drive")));
         case MessageType::insert: return done(m_machine.insert(request.text("drive"), request.text("file")));
+        case MessageType::disk_resize:
+            return done(m_machine.resize_disk(request.text("disk"), static_cast<uint64_t>(std::max<int64_t>(0, request.integer("size")))));
         case MessageType::usb_attach:
             return stick(m_machine.attach_stick(request.text("file"),
                                                 request.boolean("read_only", false) ? StickAccess::read_only : StickAccess::read_write,

@@ -198,5 +198,21 @@ TEST_F(RawOpenTest, Create_ExistingOrOddSize_IsRefusedAndNothingLost) {
     EXPECT_FALSE(std::filesystem::exists(folder.file("odd")));
 }
 
+TEST_P(RawImageTest, Grow_WhileOpen_OldBytesAndZeros) {
+    const std::string other = write_file(folder.file("grow.raw"), 8192, 'a');
+    auto grown = RawImage::open(other, {.method = GetParam()});
+    ASSERT_TRUE(grown);
+    EXPECT_EQ((*grown)->grow(8192).error().kind, ErrorKind::invalid_input);
+    EXPECT_EQ((*grown)->grow(12288 + 1).error().kind, ErrorKind::invalid_input);
+    ASSERT_TRUE((*grown)->grow(12288));
+    EXPECT_EQ((*grown)->info().size, 12288U);
+    std::vector<uint8_t> data(8192);
+    EXPECT_EQ(carry_out(**grown, transfer(BlockOp::read, 4096, data)), BlockStatus::ok);
+    EXPECT_EQ(data[4095], 'a');
+    EXPECT_EQ(data[4096], 0);
+    EXPECT_EQ(carry_out(**grown, transfer(BlockOp::write, 4096, data)), BlockStatus::ok);
+    EXPECT_EQ(std::filesystem::file_size(other), 12288U);
+}
+
 }  // namespace
 }  // namespace skep::test

@@ -183,7 +183,7 @@ void seal_vhdx(std::vector<uint8_t>& bytes, size_t at, size_t length) {
 
 TEST_F(HostileImport, Vhdx_EveryLie_IsRefused) {
     SKIP_WITHOUT_QEMU_IMG();
-    make("vhdx", ImageFormat::vhdx);
+    make("vhdx -o block_size=1048576", ImageFormat::vhdx);
     constexpr size_t k_first = 64 << 10, k_second = 128 << 10, k_regions = 192 << 10, k_copy = 256 << 10, k_table = 64 << 10;
     const auto both_headers = [&](size_t at, const std::vector<uint64_t>& values, bool sealed) {
         for (const uint64_t value : values) {

@@ -126,6 +126,32 @@ TEST_P(Qcow2WriteTest, ManyInFlight_OverTheSameClusters_EachSectorIsOnePiece) {
     EXPECT_EQ(check(image).leaks, 0U);
 }
 
+TEST_P(Qcow2WriteTest, Grown_WhileOpen_OldBytesAndZerosAndAllOfItWritable) {
+    create();
+    constexpr uint64_t k_larger = 40 << 20;
+    {
+        auto opened = open_image(image, in_folder(image));
+        ASSERT_TRUE(opened);
+        BlockBackend& disk = **opened;
+        for (int i = 0; i < 20; ++i) {
+            step(disk);
+        }
+        EXPECT_EQ(disk.grow(k_size).error().kind, ErrorKind::invalid_input);
+        ASSERT_TRUE(disk.grow(k_larger));
+        EXPECT_EQ(disk.info().size, k_larger);
+        model.resize(k_larger);
+        std::vector<uint8_t> data(700 << 10, 0x6b);
+        for (const uint64_t at : {k_size - 4096UL, 20UL << 20, k_larger - data.size()}) {
+            EXPECT_EQ(carry_out(disk, transfer(BlockOp::write, at, data)), BlockStatus::ok);
+            std::ranges::copy(data, model.begin() + static_cast<ptrdiff_t>(at));
+        }
+        EXPECT_TRUE(read_all(disk) == model);
+    }
+    EXPECT_TRUE(read_all(*open()) == model);
+    const Qcow2Check report = check(image);
+    EXPECT_EQ(report.leaks + report.errors, 0U);
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, Qcow2WriteTest,
                          testing::Values(Kind{16, 4, 3, false}, Kind{16, 4, 3, true}, Kind{9, 6, 3, false}, Kind{9, 4, 3, true},
                                          Kind{12, 0, 3, true}, Kind{16, 4, 2, false}, Kind{16, 4, 2, true}, Kind{21, 3, 3, true}));

@@ -73,6 +73,18 @@ TEST_F(VirtioBlkTest, configuration_tells_capacity_and_queues) {
     EXPECT_EQ(driver->device_config(59, 4), 0U);
 }
 
+TEST_F(VirtioBlkTest, grown_disk_is_told_by_a_configuration_change) {
+    driver->start();
+    EXPECT_EQ(driver->isr(), 0U);
+    ASSERT_TRUE(disk->grow(2 * k_disk_bytes));
+    disk->tell_grown();
+    EXPECT_EQ(driver->isr(), 2U) << "5.2.5: a change of the configuration";
+    EXPECT_EQ(driver->device_config(0, 8), 2 * k_disk_bytes / 512);
+    request(0, 2 * k_disk_bytes / 512 - 1, 512, true);
+    disk->run();
+    EXPECT_EQ(status(), 0);
+}
+
 TEST_F(VirtioBlkTest, unoffered_feature_is_refused_at_features_ok) {
     EXPECT_FALSE(driver->negotiate(virtio::k_feature_version_1 | bit(60)));
     EXPECT_FALSE(driver->negotiate(0)) << "a driver without VERSION_1 is not for a modern device";

@@ -123,6 +123,12 @@ TEST_F(ServerTest, error_travels_with_kind_and_sentence) {
     EXPECT_EQ(status.error().message, "The machine has no CD drive 'cd9'.");
 }
 
+TEST_F(ServerTest, disk_and_size_reach_the_machine) {
+    ControlClient client = connect();
+    EXPECT_TRUE(client.command(MessageType::disk_resize, {{"disk", std::string("disk1")}, {"size", int64_t{1} << 40}}));
+    EXPECT_EQ(m_machine.m_asked.back(), "resize disk1 1099511627776");
+}
+
 TEST_F(ServerTest, sticks_come_are_listed_and_go) {
     ControlClient client = connect();
     const auto attached = client.request(MessageType::usb_attach, {{"file", std::string("/s.img")}, {"read_only", true}});
