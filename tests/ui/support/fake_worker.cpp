@@ -50,6 +50,7 @@ class FakeGuest : public MachineControl, private NetworkControl {
         m_server->cd_changed("cd0", file);
         return {};
     }
+    Status resize_disk(const std::string&, uint64_t) override { return {}; }
     Result<std::string> attach_stick(const std::string& file, StickAccess access, const std::string&) override {
         m_sticks.push_back({"usb" + std::to_string(m_sticks.size()), file, access});
         m_server->usb_changed(m_sticks.back().id, file);
