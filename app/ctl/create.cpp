@@ -3,6 +3,7 @@
 #include "app/ctl/commands.hpp"
 #include "app/ctl/machine_options.hpp"
 #include "app/ctl/unattended_options.hpp"
+#include "devices/formats/qcow2_create.hpp"
 #include "vmm/spec/bundle.hpp"
 
 namespace skep {
@@ -16,6 +17,8 @@ class CreateCommand final : public Command {
         app.add_option("name", m_name, "Name of the new machine")->required();
         m_options.declare(app);
         m_unattended.declare(app);
+        app.add_option("--disk-format", m_disk_format, "raw (default) or qcow2, of the disks that are made")
+            ->check(CLI::IsMember({"raw", "qcow2"}));
     }
 
     [[nodiscard]] Result<int> run(const Output& output) override {
@@ -45,11 +48,19 @@ class CreateCommand final : public Command {
     }
 
   private:
+    [[nodiscard]] NewDisk new_disk(uint64_t bytes) const {
+        NewDisk disk{.bytes = bytes, .bus = m_options.disk_bus()};
+        if (m_disk_format == "qcow2") {
+            disk.format = DiskFormat::qcow2;
+            disk.make = make_qcow2_image;
+        }
+        return disk;
+    }
     [[nodiscard]] Status make_files(const Bundle& bundle, const std::vector<uint64_t>& sizes, const Answers& answers) const {
         return bundle
             .update([&](VmSpec& spec) -> Status {
                 for (const uint64_t size : sizes) {
-                    if (const auto disk = bundle.create_disk(spec, size, m_options.disk_bus()); !disk) {
+                    if (const auto disk = bundle.create_disk(spec, new_disk(size)); !disk) {
                         return tl::unexpected<Error>(disk.error());
                     }
                 }
@@ -58,7 +69,7 @@ class CreateCommand final : public Command {
             .map([](const VmSpec&) {});
     }
 
-    std::string m_name;
+    std::string m_name, m_disk_format;
     MachineOptions m_options;
     UnattendedOptions m_unattended;
 };

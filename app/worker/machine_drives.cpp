@@ -4,6 +4,7 @@
 
 #include "app/worker/machine_assembly.hpp"
 #include "devices/block/raw.hpp"
+#include "devices/block/ruled_disk.hpp"
 #include "devices/formats/image.hpp"
 #include "devices/nvme/nvme_controller.hpp"
 #include "devices/storage/ahci_controller.hpp"
@@ -40,8 +41,10 @@ Result<std::shared_ptr<BlockBackend>> MachineAssembly::open_disk(const DiskSpec&
     if (!image) {
         return image;
     }
-    m_built.disks.push_back({disk.id, *path, *image});
-    return image;
+    const DiskRules rules{.through = disk.cache == DiskCache::writethrough, .discard = disk.discard};
+    std::shared_ptr<BlockBackend> backend = with_rules(std::move(*image), rules);
+    m_built.disks.push_back({disk.id, *path, backend});
+    return backend;
 }
 
 // A disk that is a PCI function of its own.

@@ -17,12 +17,14 @@ struct Qcow2CreateOptions {
     unsigned cluster_bits = 16;  // 9 to 21
     unsigned refcount_order = 4;
     uint32_t version = 3;
-    std::string backing_file;    // as it will stand in the image: relative to the image's folder, or absolute
-    std::string backing_format;  // "raw" or "qcow2", needed with a backing file
+    std::string backing_file = {};  // as it will stand in the image: relative to the image's folder, or absolute
+    std::string backing_format = {};  // "raw" or "qcow2", needed with a backing file
 };
 
 // Never overwrites: an existing file is an in_use error.
 Status create_qcow2_image(const std::string& path, const Qcow2CreateOptions& options);
+// The usual one: version 3, clusters of 64 KiB, based on nothing.
+inline Status make_qcow2_image(const std::string& path, uint64_t bytes) { return create_qcow2_image(path, {.size = bytes}); }
 
 enum class Repair { nothing, leaks, everything };
 

@@ -374,7 +374,7 @@ void VmPage::save_settings(SettingsDialog* dialog) {
                                }
                                spec = wanted;
                                for (const NewDisk& disk : disks) {
-                                   if (auto made = bundle.create_disk(spec, disk.bytes, disk.bus); !made) {
+                                   if (auto made = bundle.create_disk(spec, disk); !made) {
                                        return tl::unexpected(made.error());
                                    }
                                }

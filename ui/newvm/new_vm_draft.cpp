@@ -161,7 +161,7 @@ Status NewVmDraft::fill(const Bundle& bundle) const {
         return tl::unexpected(spec.error());
     }
     if (m_disk_gib != 0) {
-        if (auto disk = bundle.create_disk(*spec, uint64_t{m_disk_gib} << 30, m_disk_bus); !disk) {
+        if (auto disk = bundle.create_disk(*spec, {.bytes = uint64_t{m_disk_gib} << 30, .bus = m_disk_bus}); !disk) {
             return tl::unexpected(disk.error());
         }
     }

@@ -4,20 +4,26 @@
 
 #include <QFormLayout>
 #include <QHBoxLayout>
-#include <QInputDialog>
 #include <QLabel>
 #include <QListWidget>
 #include <QPushButton>
 #include <QScrollArea>
 #include <QVBoxLayout>
 
+#include "ui/settings/image_panel.hpp"
+#include "ui/settings/new_disk_dialog.hpp"
 #include "ui/widgets/dialogs.hpp"
 #include "ui/widgets/spec_editor.hpp"
 
 namespace skep::ui {
 
-DrivesPage::DrivesPage(SpecEditor* editor, QWidget* parent)
-    : QWidget(parent), m_editor(editor), m_list(new QListWidget(this)), m_form_area(new QScrollArea(this)) {
+DrivesPage::DrivesPage(SpecEditor* editor, std::filesystem::path folder, MachineActivity activity, QWidget* parent)
+    : QWidget(parent),
+      m_editor(editor),
+      m_folder(std::move(folder)),
+      m_activity(activity),
+      m_list(new QListWidget(this)),
+      m_form_area(new QScrollArea(this)) {
     m_list->setObjectName(QStringLiteral("drivesList"));
     m_list->setAccessibleName(tr("Disks and CD drives"));
     m_list->setMaximumHeight(140);
@@ -82,9 +88,10 @@ void DrivesPage::show_current() {
     const int disks = static_cast<int>(m_editor->spec().disks.size());
     const int cds = static_cast<int>(m_editor->spec().cds.size());
     if (row >= 0 && row < disks) {
-        for (const char* field : {"file", "bus", "read_only", "serial"}) {
+        for (const char* field : {"file", "bus", "format", "cache", "discard", "read_only", "serial"}) {
             m_editor->add_row(form, QStringLiteral("disks[%1].%2").arg(row).arg(QString::fromLatin1(field)));
         }
+        form->addRow(new ImagePanel(m_editor->spec().disks[static_cast<size_t>(row)], m_folder, m_activity));
     } else if (row >= disks && row < disks + cds) {
         m_editor->add_row(form, QStringLiteral("cds[%1].file").arg(row - disks));
     } else {
@@ -95,18 +102,19 @@ void DrivesPage::show_current() {
 }
 
 void DrivesPage::add_new_disk() {
-    bool accepted = false;
-    const int gib = QInputDialog::getInt(this, tr("New disk"), tr("Size in GiB:"), 20, 1, 16384, 1, &accepted);
-    if (accepted) {
-        m_new_disks.push_back({static_cast<uint64_t>(gib) << 30, DiskBus::virtio});
+    auto* dialog = new NewDiskDialog(this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &QDialog::accepted, this, [this, dialog] {
+        m_new_disks.push_back(dialog->disk());
         load();
         m_list->setCurrentRow(m_list->count() - 1);
         emit new_disks_changed();
-    }
+    });
+    dialog->open();
 }
 
 void DrivesPage::add_image() {
-    const QString path = pick_file(this, tr("Choose a raw disk image"), tr("Disk images (*.img *.raw);;All files (*)"));
+    const QString path = pick_file(this, tr("Choose a disk image"), tr("Disk images (*.img *.raw *.qcow2);;All files (*)"));
     if (!path.isEmpty()) {
         m_editor->change([&](VmSpec& spec) {
             DiskSpec disk;

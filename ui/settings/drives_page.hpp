@@ -3,10 +3,11 @@
 #pragma once
 
 #include <QWidget>
-#include <cstdint>
+#include <filesystem>
 #include <vector>
 
-#include "vmm/spec/vm_spec.hpp"
+#include "ui/settings/machine_activity.hpp"
+#include "vmm/spec/bundle.hpp"
 
 class QHBoxLayout;
 class QListWidget;
@@ -17,16 +18,12 @@ namespace skep::ui {
 
 class SpecEditor;
 
-// A disk that will be made when the settings are saved.
-struct NewDisk {
-    uint64_t bytes = 0;
-    DiskBus bus = DiskBus::virtio;
-};
-
 class DrivesPage : public QWidget {
     Q_OBJECT
   public:
-    explicit DrivesPage(SpecEditor* editor, QWidget* parent = nullptr);
+    // folder: the machine's.
+    DrivesPage(SpecEditor* editor, std::filesystem::path folder, MachineActivity activity, QWidget* parent = nullptr);
+    // Those that will be made when the settings are saved.
     [[nodiscard]] const std::vector<NewDisk>& new_disks() const { return m_new_disks; }
 
   signals:
@@ -42,6 +39,8 @@ class DrivesPage : public QWidget {
     void remove_current();
 
     SpecEditor* m_editor;
+    std::filesystem::path m_folder;
+    MachineActivity m_activity;
     QListWidget* m_list;
     QScrollArea* m_form_area;
     QPushButton* m_remove = nullptr;

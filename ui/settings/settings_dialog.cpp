@@ -97,7 +97,7 @@ void SettingsDialog::build_pages(MachineActivity activity) {
     boot->addRow(tr("Boot order:"), new BootOrderList(&m_editor));
     boot->addRow(m_editor.add_note(QStringLiteral("boot"), this));
     add_rows(boot, {"kernel", "initrd", "append"});
-    m_drives = new DrivesPage(&m_editor);
+    m_drives = new DrivesPage(&m_editor, m_folder, activity);
     add_page_widget(m_drives, QStringLiteral("pageDrives"), tr("Disks & CD"));
     add_page_widget(new NetworkPage(&m_editor), QStringLiteral("pageNetwork"), tr("Network"));
     m_yaml = new QPlainTextEdit;

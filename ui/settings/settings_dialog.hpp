@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "ui/settings/drives_page.hpp"
+#include "ui/settings/machine_activity.hpp"
 #include "ui/widgets/spec_editor.hpp"
 
 class QFormLayout;
@@ -16,8 +17,6 @@ class QPushButton;
 class QStackedWidget;
 
 namespace skep::ui {
-
-enum class MachineActivity { off, running };
 
 class SettingsDialog : public QDialog {
     Q_OBJECT

@@ -49,6 +49,20 @@ void keep_generation(const fs::path& folder) {
     }
 }
 
+// Sparse: what is not written yet uses no space.
+Status make_raw_image(const std::string& path, uint64_t bytes) {
+    const Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!fd) {
+        return fail_errno(errno, fmt::format("Cannot create the disk image '{}'", path));
+    }
+    if (ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0 || fsync(fd.get()) != 0) {
+        const int error = errno;
+        ::unlink(path.c_str());
+        return fail_errno(error, fmt::format("Cannot make a disk image of {}", describe_size(bytes)));
+    }
+    return {};
+}
+
 }  // namespace
 
 fs::path data_home() {
@@ -258,25 +272,19 @@ std::string Bundle::relative_name(const fs::path& host_path) const {
     return relative.empty() || *relative.begin() == ".." ? host_path.string() : relative.string();
 }
 
-Result<DiskSpec> Bundle::create_disk(VmSpec& spec, uint64_t bytes, DiskBus bus) const {
+Result<DiskSpec> Bundle::create_disk(VmSpec& spec, const NewDisk& wanted) const {
     constexpr uint64_t k_sector = 512;
-    if (bytes < 1024 * 1024 || bytes % k_sector != 0) {
+    if (wanted.bytes < 1024 * 1024 || wanted.bytes % k_sector != 0) {
         return fail(ErrorKind::invalid_input, "A disk of {} is too small or not whole sectors; use at least 1M.",
-                    describe_size(bytes));
+                    describe_size(wanted.bytes));
     }
     DiskSpec disk;
     disk.id = spec.free_id("disk");
-    disk.file = fmt::format("disks/{}.img", disk.id);
-    disk.bus = bus;
-    const fs::path file = m_folder / disk.file;
-    const Fd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (!fd) {
-        return fail_errno(errno, fmt::format("Cannot create the disk image '{}'", file.string()));
-    }
-    if (ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0 || fsync(fd.get()) != 0) {
-        const int error = errno;
-        ::unlink(file.c_str());
-        return fail_errno(error, fmt::format("Cannot make a disk image of {}", describe_size(bytes)));
+    disk.file = fmt::format("disks/{}.{}", disk.id, wanted.format == DiskFormat::qcow2 ? "qcow2" : "img");
+    disk.bus = wanted.bus;
+    const MakeImage& make = wanted.make ? wanted.make : make_raw_image;
+    if (const Status made = make((m_folder / disk.file).string(), wanted.bytes); !made) {
+        return tl::unexpected(made.error());
     }
     spec.disks.push_back(disk);
     return disk;

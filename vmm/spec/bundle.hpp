@@ -41,6 +41,16 @@ struct BundleFile {
 
 enum class DeleteMode { trash, permanently };
 
+// Makes an image file of a disk of so many bytes; never over one that is there.
+using MakeImage = std::function<Status(const std::string& path, uint64_t bytes)>;
+
+struct NewDisk {
+    uint64_t bytes = 0;  // whole sectors, from 1 MiB
+    DiskBus bus = DiskBus::virtio;
+    DiskFormat format = DiskFormat::raw;
+    MakeImage make = {};  // left out: a sparse raw file. The other formats are not known to this room
+};
+
 class Bundle {
   public:
     // Makes <root>/<name>.skep and saves the spec (an id is made when empty). Kind in_use when the name is taken.
@@ -80,9 +90,9 @@ class Bundle {
     // How the spec should name a host path: relative when it lies inside the bundle, else absolute.
     [[nodiscard]] std::string relative_name(const std::filesystem::path& host_path) const;
 
-    // Creates disks/<id>.img as a sparse file of `bytes` and adds it to the spec (unsaved). Kind no_space when even
+    // Makes disks/<id>.img, a sparse file, or disks/<id>.qcow2, and adds it to the spec (unsaved). Kind no_space when even
     // the file cannot be made.
-    [[nodiscard]] Result<DiskSpec> create_disk(VmSpec& spec, uint64_t bytes, DiskBus bus) const;
+    [[nodiscard]] Result<DiskSpec> create_disk(VmSpec& spec, const NewDisk& disk) const;
 
   private:
     explicit Bundle(std::filesystem::path folder) : m_folder(std::move(folder)) {}

@@ -10,6 +10,7 @@ namespace {
 constexpr std::array<std::string_view, 4> k_cpu_backends{"auto", "kvm", "interp", "jit"};
 constexpr std::array<std::string_view, 4> k_firmwares{"bios", "uefi", "linux", "multiboot"};
 constexpr std::array<std::string_view, 3> k_disk_formats{"auto", "raw", "qcow2"};
+constexpr std::array<std::string_view, 2> k_disk_caches{"writeback", "writethrough"};
 constexpr std::array<std::string_view, 4> k_disk_buses{"ahci", "virtio", "nvme", "usb"};
 constexpr std::array<std::string_view, 3> k_displays{"none", "vga", "virtio"};
 constexpr std::array<std::string_view, 4> k_sounds{"auto", "none", "silent", "sdl"};
@@ -158,6 +159,14 @@ const std::array k_disk_fields{
     Field<DiskSpec>{{"disks[].backing", "Base images", "Files outside of the machine's folder that a qcow2 image may be based on.",
                      FieldType::text_list, Apply::next_start, "", "", 0, 64, {}},
                     &DiskSpec::backing},
+    Field<DiskSpec>{{"disks[].cache", "Write cache", "writeback is fast, and safe for every system that flushes its disks, as all of "
+                     "today do; writethrough is for those that do not: each write waits for the host's disk.",
+                     FieldType::choice, Apply::next_start, "writeback", "", 0, 0, k_disk_caches},
+                    choice<&DiskSpec::cache, DiskSpec, DiskCache>()},
+    Field<DiskSpec>{{"disks[].discard", "Give back trimmed space", "What the guest trims is given back to the host. Off keeps the "
+                     "image as large as it has become, and in one piece.",
+                     FieldType::boolean, Apply::next_start, "true", "", 0, 0, {}},
+                    &DiskSpec::discard},
 };
 
 const std::array k_cd_fields{

@@ -17,6 +17,7 @@ enum class CpuBackend { automatic, kvm, interp, jit };   // "auto", "kvm", "inte
 enum class Firmware { bios, uefi, linux_kernel, multiboot };  // "bios", "uefi", "linux", "multiboot"
 enum class DiskBus { ahci, virtio, nvme, usb };
 enum class DiskFormat { automatic, raw, qcow2 };          // "auto", "raw", "qcow2"
+enum class DiskCache { writeback, writethrough };
 enum class DisplayKind { none, vga, virtio };
 enum class SoundKind { automatic, none, silent, sdl };     // "auto", "none", "silent", "sdl"
 enum class UsbKind { automatic, none, xhci };               // "auto", "none", "xhci"
@@ -40,6 +41,8 @@ struct DiskSpec {
     UnknownKeys unknown;
     DiskFormat format = DiskFormat::automatic;
     std::vector<std::string> backing = {};  // images outside of the bundle that a qcow2 image may be based on
+    DiskCache cache = DiskCache::writeback; // writethrough: a write is done when it is on the host's disk
+    bool discard = true;                    // what the guest trims is given back to the host
     // What `format` comes to: never automatic. By the file's name, since its content is the guest's to write.
     [[nodiscard]] DiskFormat effective_format() const;
     bool operator==(const DiskSpec&) const = default;

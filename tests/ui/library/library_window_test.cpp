@@ -213,7 +213,7 @@ TEST_F(LibraryWindowTest, window_restarted_shows_the_console_history) {
 TEST_F(LibraryWindowTest, delete_lists_files_with_sizes_and_undo_brings_it_back) {
     const Bundle bundle = make_machine("one");
     VmSpec spec = *bundle.load();
-    ASSERT_TRUE(bundle.create_disk(spec, 1 << 20, DiskBus::virtio));
+    ASSERT_TRUE(bundle.create_disk(spec, {.bytes = 1 << 20, .bus = DiskBus::virtio}));
     ASSERT_TRUE(bundle.save(spec));
     open();
     emit page()->delete_requested();
@@ -257,7 +257,7 @@ TEST_F(LibraryWindowTest, delete_without_a_trash_asks_before_it_deletes_for_good
 TEST_F(LibraryWindowTest, delete_keeping_disks_moves_them_out_and_undo_moves_them_in) {
     const Bundle bundle = make_machine("one");
     VmSpec spec = *bundle.load();
-    ASSERT_TRUE(bundle.create_disk(spec, 1 << 20, DiskBus::virtio));
+    ASSERT_TRUE(bundle.create_disk(spec, {.bytes = 1 << 20, .bus = DiskBus::virtio}));
     const auto deleted = delete_bundle(bundle, DiskFate::kept);
     ASSERT_TRUE(deleted) << deleted.error().message;
     ASSERT_EQ(deleted->kept.size(), 1U);

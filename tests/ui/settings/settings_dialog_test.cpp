@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <QComboBox>
+#include <QInputDialog>
 #include <QLabel>
 #include <QLineEdit>
 #include <QListWidget>
@@ -12,6 +13,7 @@
 #include <QPushButton>
 #include <QSpinBox>
 
+#include "devices/formats/image_tools.hpp"
 #include "tests/ui/support/test_library.hpp"
 
 namespace skep::ui {
@@ -109,6 +111,54 @@ TEST_F(SettingsDialogTest, drives_are_edited_added_and_removed) {
     QTest::mouseClick(get<QPushButton>("addCd"), Qt::LeftButton);
     ASSERT_EQ(m_dialog->edited().cds.size(), 1U);
     EXPECT_EQ(m_dialog->edited().cds[0].id, "cd0");
+}
+
+TEST_F(SettingsDialogTest, new_disk_is_what_was_asked_for) {
+    open(MachineActivity::off);
+    page(3);
+    QTest::mouseClick(get<QPushButton>("addDisk"), Qt::LeftButton);
+    auto* format = get<QComboBox>("newDiskFormat");
+    auto* bus = get<QComboBox>("newDiskBus");
+    format->setCurrentIndex(format->findData(QStringLiteral("qcow2")));
+    bus->setCurrentIndex(bus->findData(QStringLiteral("nvme")));
+    get<QSpinBox>("newDiskSize")->setValue(3);
+    QTest::mouseClick(get<QPushButton>("newDiskAdd"), Qt::LeftButton);
+    ASSERT_EQ(m_dialog->new_disks().size(), 1U);
+    EXPECT_TRUE(get<QPushButton>("settingsSave")->isEnabled());
+    const NewDisk disk = m_dialog->new_disks()[0];
+    EXPECT_EQ(disk.bus, DiskBus::nvme);
+    const QString file = m_folder.filePath(QStringLiteral("new.qcow2"));
+    ASSERT_TRUE(disk.make(file.toStdString(), disk.bytes));
+    const auto made = describe_image(file.toStdString());
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_EQ(made->format, ImageFormat::qcow2);
+    EXPECT_EQ(made->disk_bytes, uint64_t{3} << 30);
+}
+
+TEST_F(SettingsDialogTest, image_is_described_and_made_larger) {
+    open(MachineActivity::off);
+    page(3);
+    get<QListWidget>("drivesList")->setCurrentRow(0);
+    auto* enlarge = get<QPushButton>("enlargeDisk");
+    ASSERT_TRUE(QTest::qWaitFor([&] { return enlarge->isEnabled(); }));
+    EXPECT_TRUE(get<QLabel>("imageFacts")->text().contains(QStringLiteral("4 KiB")))
+        << get<QLabel>("imageFacts")->text().toStdString();
+    QTest::mouseClick(enlarge, Qt::LeftButton);
+    auto* ask = get<QInputDialog>("enlargeDialog");
+    ask->setIntValue(2);
+    ask->accept();
+    ASSERT_TRUE(QTest::qWaitFor([&] { return enlarge->isEnabled(); }));
+    EXPECT_TRUE(get<QLabel>("imageFacts")->text().contains(QStringLiteral("2 GiB")))
+        << get<QLabel>("imageFacts")->text().toStdString();
+    EXPECT_EQ(std::filesystem::file_size(m_dialog->edited().disks[0].file), uint64_t{2} << 30);
+}
+
+TEST_F(SettingsDialogTest, image_in_use_says_why_nothing_is_known) {
+    open(MachineActivity::running);
+    page(3);
+    get<QListWidget>("drivesList")->setCurrentRow(0);
+    EXPECT_FALSE(get<QPushButton>("enlargeDisk")->isEnabled());
+    EXPECT_TRUE(get<QLabel>("imageFacts")->text().contains(QStringLiteral("Turn the machine off")));
 }
 
 TEST_F(SettingsDialogTest, yaml_page_shows_what_would_be_saved) {

@@ -252,11 +252,19 @@ TEST_F(OtherFileSystemTest, without_a_trash_it_is_told_and_nothing_has_changed) 
 TEST_F(BundleTest, disks_are_sparse_and_listed) {
     const Bundle bundle = make("a");
     VmSpec spec = bundle.load().value();
-    const auto disk = bundle.create_disk(spec, uint64_t{20} << 30, DiskBus::ahci);
+    const auto disk = bundle.create_disk(spec, {.bytes = uint64_t{20} << 30, .bus = DiskBus::ahci});
     ASSERT_TRUE(disk);
     EXPECT_EQ(disk->file, "disks/disk0.img");
-    EXPECT_EQ(bundle.create_disk(spec, uint64_t{1} << 20, DiskBus::virtio)->id, "disk1");
-    EXPECT_FALSE(bundle.create_disk(spec, 1000, DiskBus::virtio));
+    EXPECT_EQ(bundle.create_disk(spec, {.bytes = uint64_t{1} << 20, .bus = DiskBus::virtio})->id, "disk1");
+    EXPECT_FALSE(bundle.create_disk(spec, {.bytes = 1000, .bus = DiskBus::virtio}));
+    std::string made;
+    const NewDisk other{.bytes = 1 << 20, .format = DiskFormat::qcow2, .make = [&](const std::string& path, uint64_t) -> Status {
+                            made = path;
+                            return {};
+                        }};
+    EXPECT_EQ(bundle.create_disk(spec, other)->file, "disks/disk2.qcow2");
+    EXPECT_EQ(made, (bundle.folder() / "disks/disk2.qcow2").string());
+    spec.disks.pop_back();
     ASSERT_TRUE(bundle.save(spec));
     for (const BundleFile& file : bundle.files()) {
         if (file.path == "disks/disk0.img") {

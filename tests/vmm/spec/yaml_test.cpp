@@ -84,7 +84,7 @@ TEST(SpecYaml, unknown_keys_survive_a_rewrite) {
         "name: a\n"
         "future: {width: 1024, modes: [a, 'b: c', \"1\", 2, null, -1.5, true]}\n"
         "cpu:\n  model: \"host\"\n  backend: kvm\n"
-        "disks:\n  - id: d\n    file: x\n    cache: {mode: none}\n"
+        "disks:\n  - id: d\n    file: x\n    weather: {mode: none}\n"
         "network:\n  - mac: '52:54:00:00:00:01'\n    text: |\n      two\n      lines\n";
     const auto spec = parse_spec(text);
     ASSERT_TRUE(spec) << spec.error().message;
@@ -92,7 +92,7 @@ TEST(SpecYaml, unknown_keys_survive_a_rewrite) {
     EXPECT_EQ(spec->unknown[0].second, "{width: 1024, modes: [a, \"b: c\", \"1\", 2, null, -1.5, true]}");
     EXPECT_EQ(spec->unknown[1].second, "[{mac: \"52:54:00:00:00:01\", text: \"two\\nlines\\n\"}]");
     EXPECT_EQ(spec->unknown_cpu, (UnknownKeys{{"model", "\"host\""}}));
-    EXPECT_EQ(spec->disks[0].unknown, (UnknownKeys{{"cache", "{mode: none}"}}));
+    EXPECT_EQ(spec->disks[0].unknown, (UnknownKeys{{"weather", "{mode: none}"}}));
     const auto again = parse_spec(print_spec(*spec));
     ASSERT_TRUE(again) << again.error().message;
     EXPECT_EQ(*again, *spec);

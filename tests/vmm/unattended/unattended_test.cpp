@@ -132,7 +132,7 @@ class UnattendedTest : public testing::Test {
         auto bundle = Bundle::create(m_folder.path(), spec);
         EXPECT_TRUE(bundle) << bundle.error().message;
         spec = *bundle->load();
-        EXPECT_TRUE(bundle->create_disk(spec, 1 << 20, DiskBus::nvme));
+        EXPECT_TRUE(bundle->create_disk(spec, {.bytes = 1 << 20, .bus = DiskBus::nvme}));
         return std::move(*bundle);
     }
     MediumInfo make_installer_cd() {
