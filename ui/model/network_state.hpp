@@ -10,7 +10,7 @@ namespace skep::ui {
 
 struct NetworkState {
     struct Name {
-        QString name;       // "deb.debian.org"
+        QString name;       // "www.example.org"
         QString addresses;  // empty: there is no such name
         quint64 count = 0;  // how often it was asked for
         bool operator==(const Name&) const = default;

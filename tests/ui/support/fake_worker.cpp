@@ -67,7 +67,7 @@ class FakeGuest : public MachineControl, private NetworkControl {
     // One card with an address, a name and a connection; its cable as it was left.
     std::string info_json() override {
         return std::string(R"({"networks": [{"id": "net0", "ip": "10.0.2.15", "bytes_sent": 1000, "bytes_received": 2000, "link": )") +
-               (m_link ? "true" : "false") + R"(, "glass": {"names": [{"name": "deb.debian.org", "addresses": "1.2.3.4", "count": 1}],
+               (m_link ? "true" : "false") + R"(, "glass": {"names": [{"name": "www.example.org", "addresses": "1.2.3.4", "count": 1}],
                "connections": [{"protocol": "tcp", "guest": "10.0.2.15:40000", "remote": "1.2.3.4:80", "bytes_sent": 1,
                "bytes_received": 2, "open": true}]}}]})";
     }
