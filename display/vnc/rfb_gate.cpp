@@ -42,11 +42,12 @@ GatedMessage whole(std::span<const uint8_t> arrived, size_t length, Verdict verd
 constexpr GatedMessage k_refused{Verdict::refused, 0, 0};
 
 // A message whose count of elements is at `count_at`.
-GatedMessage counted(std::span<const uint8_t> arrived, size_t header, std::optional<size_t> count, size_t most, size_t size) {
+GatedMessage counted(std::span<const uint8_t> arrived, size_t header, std::optional<size_t> count, size_t most, size_t size,
+                     Verdict verdict) {
     if (!count) {
         return {Verdict::incomplete, header, 0};
     }
-    return *count <= most ? whole(arrived, header + *count * size, Verdict::library) : k_refused;
+    return *count <= most ? whole(arrived, header + *count * size, verdict) : k_refused;
 }
 
 GatedMessage cut_text(std::span<const uint8_t> arrived) {
@@ -70,13 +71,14 @@ GatedMessage gate_message(std::span<const uint8_t> arrived) {
         case k_set_pixel_format: return whole(arrived, 20, Verdict::library);
         case k_set_encodings:
             return counted(arrived, 4, have(4) ? std::optional<size_t>(big_endian(arrived, 2, 2)) : std::nullopt,
-                           k_most_encodings, 4);
+                           k_most_encodings, 4, Verdict::library);
         case k_update_request: return whole(arrived, 10, Verdict::library);
         case k_key_event: return whole(arrived, 8, Verdict::library);
         case k_pointer_event: return whole(arrived, 6, Verdict::library);
         case k_cut_text: return cut_text(arrived);
         case k_set_desktop_size:
-            return counted(arrived, 8, have(8) ? std::optional<size_t>(arrived[6]) : std::nullopt, k_most_screens, 16);
+            return counted(arrived, 8, have(8) ? std::optional<size_t>(arrived[6]) : std::nullopt, k_most_screens, 16,
+                           Verdict::desktop_size);
         case k_qemu:  // submessage 0 is the key event
             return have(2) && arrived[1] != 0 ? k_refused : whole(arrived, 12, Verdict::extended_key);
         default: return k_refused;
@@ -85,6 +87,10 @@ GatedMessage gate_message(std::span<const uint8_t> arrived) {
 
 ExtendedKey parse_extended_key(std::span<const uint8_t> message) {
     return {big_endian(message, 2, 2) != 0, big_endian(message, 4, 4), big_endian(message, 8, 4)};
+}
+
+WantedSize parse_desktop_size(std::span<const uint8_t> message) {
+    return {big_endian(message, 2, 2), big_endian(message, 4, 2), message[6]};
 }
 
 OfferedEncodings parse_encodings(std::span<const uint8_t> message) {

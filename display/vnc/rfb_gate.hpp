@@ -16,6 +16,7 @@ struct GatedMessage {
         incomplete,  // wait for `length` bytes
         library,     // a whole message for the library
         extended_key,
+        desktop_size,
         cut_text,  // only its header of `length` bytes; `skip` bytes of text follow
         refused,
     };
@@ -39,6 +40,13 @@ struct ExtendedKey {
     uint32_t code = 0;  // as key_of_qemu_code()
 };
 [[nodiscard]] ExtendedKey parse_extended_key(std::span<const uint8_t> message);
+
+struct WantedSize {
+    uint32_t width = 0;
+    uint32_t height = 0;
+    unsigned screens = 0;  // none: the message is to be ignored
+};
+[[nodiscard]] WantedSize parse_desktop_size(std::span<const uint8_t> message);
 
 // Of a SetEncodings message: those that are offered, in the viewer's order.
 struct OfferedEncodings {

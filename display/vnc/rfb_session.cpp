@@ -92,9 +92,6 @@ void RfbSession::set_callbacks() {
         session_of(client).on_pointer(static_cast<uint32_t>(mask), static_cast<uint32_t>(std::max(x, 0)),
                                      static_cast<uint32_t>(std::max(y, 0)));
     };
-    m_rfb_screen->setDesktopSizeHook = [](int width, int height, int, rfbExtDesktopScreen*, rfbClientRec* client) {
-        return session_of(client).on_desktop_size(width, height);
-    };
     if (!m_config.password.empty()) {
         m_passwords = {m_config.password.data(), nullptr};
         m_rfb_screen->authPasswdData = m_passwords.data();
@@ -207,6 +204,10 @@ bool RfbSession::handle_message() {
             take_bytes(message.length);
             m_skip = message.skip;
             return true;
+        case GatedMessage::Verdict::desktop_size:
+            take_bytes(message.length);
+            change_size(parse_desktop_size(arrived));
+            return true;
         case GatedMessage::Verdict::extended_key: break;
     }
     take_bytes(message.length);
@@ -237,7 +238,7 @@ void RfbSession::give_library(std::span<const uint8_t> message) {
 }
 
 void RfbSession::take_bytes(size_t count) {
-    std::array<uint8_t, 64> bytes;
+    std::array<uint8_t, 512> bytes;
     if (recv(m_socket.get(), bytes.data(), std::min(count, bytes.size()), MSG_DONTWAIT) != static_cast<ssize_t>(count)) {
         close();
     }
@@ -284,13 +285,23 @@ void RfbSession::on_pointer(uint32_t mask, uint32_t x, uint32_t y) {
     m_pointer_mask = mask;
 }
 
-int RfbSession::on_desktop_size(int width, int height) {
-    const ScreenSize wanted{static_cast<uint32_t>(std::max(width, 0)), static_cast<uint32_t>(std::max(height, 0))};
-    if (!wanted.acceptable()) {
-        return rfbExtDesktopSize_InvalidScreenLayout;
+// SetDesktopSize (rfbproto 7.4.10). Not by the library, which loses some memory with every one. A success is told with the
+// picture of the new size, a failure at once.
+void RfbSession::change_size(const WantedSize& message) {
+    if (message.screens == 0) {
+        return;
     }
-    m_pace = k_fastest;
-    return m_screen.suggest_size(wanted) ? rfbExtDesktopSize_Success : rfbExtDesktopSize_ResizeProhibited;
+    const ScreenSize wanted{message.width, message.height};
+    int result = rfbExtDesktopSize_InvalidScreenLayout;
+    if (wanted.acceptable()) {
+        m_pace = k_fastest;
+        result = m_screen.suggest_size(wanted) ? rfbExtDesktopSize_Success : rfbExtDesktopSize_ResizeProhibited;
+    }
+    m_client->requestedDesktopSizeChange = rfbExtDesktopSize_ClientRequestedChange;
+    m_client->lastDesktopSizeChangeError = result;
+    if (result != rfbExtDesktopSize_Success) {
+        m_client->newFBSizePending = TRUE;
+    }
 }
 
 // --- what the viewer is shown --------------------------------------------------------------------

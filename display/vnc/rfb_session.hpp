@@ -11,6 +11,7 @@
 #include "display/input/input_hub.hpp"
 #include "display/input/keysym_keyboard.hpp"
 #include "display/surface/screen.hpp"
+#include "display/vnc/rfb_gate.hpp"
 #include "display/vnc/rfb_library.hpp"
 #include "display/vnc/viewer_picture.hpp"
 #include "vmm/base/fd.hpp"
@@ -63,7 +64,7 @@ class RfbSession {
 
     void on_key(bool down, uint32_t keysym);
     void on_pointer(uint32_t mask, uint32_t x, uint32_t y);
-    [[nodiscard]] int on_desktop_size(int width, int height);
+    void change_size(const WantedSize& message);
     void set_callbacks();
 
     Screen& m_screen;

@@ -34,7 +34,10 @@ TEST(RfbGate, counted_messages_are_as_long_as_they_say) {
     Bytes resize = message(251, 24);
     resize[6] = 1;
     EXPECT_EQ(gate_message(resize).length, 24U);
-    EXPECT_EQ(gate_message(resize).verdict, Verdict::library);
+    EXPECT_EQ(gate_message(resize).verdict, Verdict::desktop_size);
+    const WantedSize wanted = parse_desktop_size(Bytes{251, 0, 0x05, 0x00, 0x03, 0x20, 1, 0});
+    EXPECT_EQ(std::pair(wanted.width, wanted.height), std::pair(1280U, 800U));
+    EXPECT_EQ(wanted.screens, 1U);
     resize[6] = 17;
     EXPECT_EQ(gate_message(resize).verdict, Verdict::refused);
 }
