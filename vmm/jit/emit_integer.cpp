@@ -274,7 +274,6 @@ constexpr EmitLine k_lines[] = {
     {ZYDIS_MNEMONIC_NOP, emit_nothing, Inst::kIdNop},
     {ZYDIS_MNEMONIC_ENDBR64, emit_nothing, Inst::kIdNop},
     {ZYDIS_MNEMONIC_ENDBR32, emit_nothing, Inst::kIdNop},
-    {ZYDIS_MNEMONIC_PAUSE, emit_carry, Inst::kIdPause},
     {ZYDIS_MNEMONIC_PREFETCHNTA, emit_nothing, Inst::kIdNop},
     {ZYDIS_MNEMONIC_PREFETCHT0, emit_nothing, Inst::kIdNop},
     {ZYDIS_MNEMONIC_PREFETCHT1, emit_nothing, Inst::kIdNop},

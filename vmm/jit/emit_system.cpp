@@ -182,7 +182,19 @@ bool emit_read_tsc(Emitter& e, InstId) {
     return true;
 }
 
+// PAUSE. With other processors there, one that goes on and on has to stop for a while (spin_patience.hpp).
+bool emit_pause(Emitter& e, InstId) {
+    e.a.pause();
+    if (e.core().vm->config().cpu_count > 1 && !e.core().vm->has_witness()) {
+        e.clobber_flags();
+        e.a.sub(e.slot(&e.runtime().pauses_left, 4), 1);
+        e.a.je(e.slow());
+    }
+    return true;
+}
+
 constexpr EmitLine k_lines[] = {
+    {ZYDIS_MNEMONIC_PAUSE, emit_pause, Inst::kIdPause},
     {ZYDIS_MNEMONIC_CLI, emit_cli, Inst::kIdCli},
     {ZYDIS_MNEMONIC_STI, emit_sti, Inst::kIdSti},
     {ZYDIS_MNEMONIC_CLD, emit_direction, Inst::kIdCld},

@@ -93,6 +93,9 @@ ExitKind interpret_site(JitTranslator* translator, uint32_t index) noexcept {
         core.rip = rip + site.length;
         return ExitKind::none;
     }
+    if (site.mnemonic == ZYDIS_MNEMONIC_PAUSE && translator->runtime().pauses_left == 0) {
+        translator->wait_in_spin_loop();
+    }
     if (site.flow == interp::Flow::branch) {
         return run_branch(*translator, site);
     }

@@ -201,6 +201,7 @@ std::string Profile::report(const JitStats& stats) const {
                         stats.unknown_targets, stats.entries - stats.unknown_targets);
     text += fmt::format("invalidations: {} pages dropped, {} times everything, {} times the numbers of contexts\n",
                         stats.dropped_pages, stats.clears, stats.forgotten_contexts);
+    text += fmt::format("spin loops: stopped {} times for a while\n", stats.spin_waits);
     const ProfileCounters& counters = *m_counters;
     text += fmt::format("jumps: {} direct ones from or to another page than before, {} returns not to the latest call\n",
                         counters.site_misses, counters.other_returns);

@@ -7,6 +7,7 @@
 
 #include "vmm/interp/core.hpp"
 #include "vmm/jit/shared_checks.hpp"
+#include "vmm/jit/spin_patience.hpp"
 
 namespace skep::jit {
 
@@ -68,6 +69,7 @@ struct Runtime {
     uint64_t fip = 0, fdp = 0, fop = 0;
     uint64_t interpret = 0;  // helper: interpret_site()
     uint64_t refill = 0;     // helper: refill_tlb()
+    uint32_t pauses_left = SpinPatience::k_pauses;
     bool page_fault = false;  // refill_tlb() met a #PF, which is in Core::fault; interpret_site() of that instruction comes next
     void* translator = nullptr;
     // The stack of translated code (return_stacks.hpp), and the thread's own while that runs.

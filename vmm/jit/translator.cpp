@@ -115,6 +115,13 @@ ExitKind JitTranslator::enter(Region& region) {
     return code(region.entry);
 }
 
+void JitTranslator::wait_in_spin_loop() {
+    m_runtime->pauses_left = SpinPatience::k_pauses;
+    if (m_core.requests.load(std::memory_order_relaxed) == 0 && m_spin_patience.ran_out()) {
+        ++m_stats.spin_waits;
+    }
+}
+
 bool JitTranslator::undo_branch() {
     if (m_runtime->unknown_site == 0) {
         return false;

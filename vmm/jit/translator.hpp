@@ -19,6 +19,7 @@
 #include "vmm/jit/return_stacks.hpp"
 #include "vmm/jit/runtime.hpp"
 #include "vmm/jit/site.hpp"
+#include "vmm/jit/spin_patience.hpp"
 #include "vmm/jit/tuning.hpp"
 #include "vmm/interp/low_memory.hpp"
 
@@ -29,6 +30,7 @@ struct JitStats {
     uint64_t regions = 0, second_entries = 0, instructions = 0, host_bytes = 0, fallbacks = 0, failed = 0;
     uint64_t dropped_pages = 0, clears = 0, forgotten_contexts = 0;
     uint64_t entries = 0, unknown_targets = 0;
+    uint64_t spin_waits = 0;
 };
 
 // For those who want to see where the time goes.
@@ -69,6 +71,9 @@ class JitTranslator final : public interp::Translator {
         m_returns.choose(m_core.code_context);
     }
 
+    // Runtime::pauses_left is 0. On behalf of translated code.
+    void wait_in_spin_loop();
+
     [[nodiscard]] Site& site(uint32_t index) { return m_sites[index]; }
     [[nodiscard]] interp::Core& core() { return m_core; }
     [[nodiscard]] Runtime& runtime() { return *m_runtime; }
@@ -106,6 +111,7 @@ class JitTranslator final : public interp::Translator {
     std::unique_ptr<Emitter> m_emitter;
     GuestRegion m_guest;
     std::array<std::byte, 4096 + interp::k_longest_instruction> m_copy{};  // of a page and the start of the next one
+    SpinPatience m_spin_patience;
     JitStats m_stats;
     std::function<void(const std::string&)> m_report;
     std::unique_ptr<Profile> m_profile;  // null: none wanted

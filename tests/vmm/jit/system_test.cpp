@@ -39,6 +39,30 @@ TEST(System, access_rules_and_segments_compare_equal) {
     compare_loop("mov eax, ss; mov r13, cs; mov edx, gs", {0x8c, 0xd0, 0x4d, 0x8c, 0xcd, 0x8c, 0xea});
 }
 
+// l: add rax, rcx; pause; adc rax, rdx; dec ebp; jnz l; hlt
+uint64_t run_pauses(CpuHarness& cpu, uint32_t rounds) {
+    cpu.state.gpr[k_rax] = 0x0123'4567'89ab'cdef;
+    cpu.state.gpr[k_rcx] = 0x9e37'79b9'7f4a'7c15;
+    cpu.state.gpr[k_rdx] = 0x7fff'0000'ffff'0001;
+    cpu.state.gpr[k_rbp] = rounds;
+    cpu.run({0x48, 0x01, 0xc8, 0xf3, 0x90, 0x48, 0x11, 0xd0, 0xff, 0xcd, 0x75, 0xf4, 0xf4});
+    EXPECT_EQ(cpu.state.gpr[k_rbp], 0U);
+    return cpu.state.gpr[k_rax];
+}
+
+// A long row of PAUSEs: with another processor to wait for it stops now and then, flags and all as before.
+TEST(System, processor_that_spins_for_long_leaves_the_host_to_others) {
+    constexpr uint32_t k_many = 200'000;
+    CpuHarness interpreted(CpuMode::long64, 1);
+    const uint64_t sum = run_pauses(interpreted, k_many);
+    for (const unsigned cpus : {1U, 2U}) {
+        CpuHarness translated(std::make_unique<jit::JitHypervisor>(jit::JitOptions{.tuning = {.threshold = 2}}), CpuMode::long64, cpus);
+        EXPECT_EQ(run_pauses(translated, k_many), sum);
+        const jit::JitStats& stats = static_cast<jit::JitTranslator&>(*translated.core().translator).stats();
+        EXPECT_EQ(stats.spin_waits != 0, cpus == 2) << cpus << " processors";
+    }
+}
+
 TEST(System, time_stamps_grow_and_fill_both_registers) {
     // l: rdtsc; shl rdx, 32; or rax, rdx; cmp rax, rsi; jbe bad; mov rsi, rax; rdtscp; (the same); mov edi, ecx; dec ebp; jnz l;
     // hlt; bad: mov ebp, -1; hlt
