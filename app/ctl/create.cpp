@@ -3,7 +3,7 @@
 #include "app/ctl/commands.hpp"
 #include "app/ctl/machine_options.hpp"
 #include "app/ctl/unattended_options.hpp"
-#include "devices/formats/qcow2_create.hpp"
+#include "devices/formats/new_disk.hpp"
 #include "vmm/spec/bundle.hpp"
 
 namespace skep {
@@ -49,12 +49,7 @@ class CreateCommand final : public Command {
 
   private:
     [[nodiscard]] NewDisk new_disk(uint64_t bytes) const {
-        NewDisk disk{.bytes = bytes, .bus = m_options.disk_bus()};
-        if (m_disk_format == "qcow2") {
-            disk.format = DiskFormat::qcow2;
-            disk.make = make_qcow2_image;
-        }
-        return disk;
+        return skep::new_disk(bytes, m_options.disk_bus(), m_disk_format == "qcow2" ? DiskFormat::qcow2 : DiskFormat::raw);
     }
     [[nodiscard]] Status make_files(const Bundle& bundle, const std::vector<uint64_t>& sizes, const Answers& answers) const {
         return bundle

@@ -9,6 +9,7 @@
 #include "app/ctl/machine_argument.hpp"
 #include "app/ctl/terminal.hpp"
 #include "devices/block/raw.hpp"
+#include "devices/formats/guest_use.hpp"
 #include "devices/formats/image_tools.hpp"
 #include "devices/formats/qcow2_create.hpp"
 #include "vmm/base/bits.hpp"
@@ -67,6 +68,7 @@ class DiskCommand final : public Command {
   private:
     [[nodiscard]] Result<int> create(const Output& output);
     [[nodiscard]] Result<int> info(const Output& output);
+    [[nodiscard]] Result<int> running_info(const Output& output, const Json& disk) const;
     [[nodiscard]] Result<int> check(const Output& output);
     [[nodiscard]] Result<int> convert(const Output& output);
     [[nodiscard]] Result<int> resize(const Output& output);
@@ -179,7 +181,79 @@ Result<int> DiskCommand::create(const Output& output) {
     return 0;
 }
 
+// A machine that runs on this image.
+struct User {
+    ControlClient client;
+    std::string disk;
+    Json facts;         // of MessageType::info
+    [[nodiscard]] uint64_t size() const { return facts.value("size", uint64_t{0}); }
+};
+
+// What a worker's MessageType::info says of this image.
+std::optional<Json> disk_in(const std::string& info, const std::string& file) {
+    const auto json = parse_json(info);
+    if (!json || !json->contains("disks") || !(*json)["disks"].is_array()) {
+        return std::nullopt;
+    }
+    for (const Json& disk : (*json)["disks"]) {
+        std::error_code ignored;
+        if (fs::equivalent(disk.value("file", ""), file, ignored)) {
+            return disk;
+        }
+    }
+    return std::nullopt;
+}
+
+std::optional<User> running_user(const std::string& file) {
+    for (const BundleEntry& entry : list_bundles()) {
+        const auto bundle = Bundle::open(entry.folder);
+        if (!bundle || worker_state(*bundle).life != WorkerLife::running) {
+            continue;
+        }
+        auto client = attach(*bundle, k_program_name, std::chrono::seconds(1));
+        const auto info = client.and_then([](ControlClient& attached) { return attached.request(MessageType::info); });
+        if (const auto disk = info ? disk_in(info->object("info"), file) : std::nullopt) {
+            return User{std::move(*client), disk->value("id", ""), *disk};
+        }
+    }
+    return std::nullopt;
+}
+
+std::string ledger_text(const std::optional<GuestUse>& guest, std::optional<uint64_t> reclaimable) {
+    if (!guest) {
+        return "guest: what it uses cannot be told: no file system that Skep reads (ext2 to ext4)\n";
+    }
+    std::string text = fmt::format("guest: its {} use {}", guest->file_systems == 1 ? "file system" : fmt::format("{} file systems", guest->file_systems),
+                                   describe_size(guest->used_bytes));
+    if (guest->other_bytes != 0) {
+        text += fmt::format("; {} of the disk hold something else", describe_size(guest->other_bytes));
+    }
+    text += reclaimable.value_or(0) == 0 ? "" : fmt::format("\n       at least {} of the file can be given back: run fstrim in the guest", describe_size(*reclaimable));
+    return text + "\n";
+}
+
+// Of a disk that its machine uses, as its worker says.
+Result<int> DiskCommand::running_info(const Output& output, const Json& disk) const {
+    OrderedJson json{{"file", m_file}, {"size", disk.value("size", uint64_t{0})}, {"running", true}};
+    std::optional<GuestUse> guest;
+    if (const Json& use = disk.value("guest", Json()); use.is_object()) {
+        guest = GuestUse{use.value("file_systems", 0U), use.value("used", uint64_t{0}), use.value("other", uint64_t{0})};
+    }
+    for (const char* key : {"host_size", "guest", "reclaimable"}) {
+        json[key] = disk.value(key, OrderedJson());
+    }
+    std::string text = fmt::format("{}: in use by a running machine\ndisk:  {}\nfile:  {} are in use on the host\n", m_file,
+                                   describe_size(disk.value("size", uint64_t{0})), describe_size(disk.value("host_size", uint64_t{0})));
+    const uint64_t reclaimable = guest ? disk.value("reclaimable", uint64_t{0}) : 0;
+    output.print(json, text + ledger_text(guest, reclaimable));
+    return 0;
+}
+
 Result<int> DiskCommand::info(const Output& output) {
+    if (auto user = running_user(m_file)) {
+        const auto known = user->client.info_with_disks();
+        return running_info(output, known ? disk_in(*known, m_file).value_or(user->facts) : user->facts);
+    }
     const auto details = describe_image(m_file);
     if (!details) {
         return tl::unexpected<Error>(details.error());
@@ -206,6 +280,18 @@ Result<int> DiskCommand::info(const Output& output) {
         json["backing"] = {{"file", details->backing_file}, {"format", details->backing_format}};
         text += fmt::format("base:  {} ({})\n", details->backing_file,
                             details->backing_format.empty() ? "format not said" : details->backing_format);
+    }
+    ImageOptions options;
+    options.backing = backing_policy(m_file);
+    if (const auto ledger = look_at_image(m_file, options)) {
+        json["guest"] = nullptr;
+        if (ledger->guest) {
+            json["guest"] = {{"file_systems", ledger->guest->file_systems}, {"used", ledger->guest->used_bytes}, {"other", ledger->guest->other_bytes}};
+            json["reclaimable"] = *ledger->reclaimable();
+        }
+        text += ledger_text(ledger->guest, ledger->reclaimable());
+    } else {
+        text += fmt::format("guest: what it uses cannot be told: {}\n", ledger.error().message);
     }
     output.print(json, text);
     return 0;
@@ -254,35 +340,6 @@ Result<int> DiskCommand::convert(const Output& output) {
     return 0;
 }
 
-// A machine that runs on this image.
-struct User {
-    ControlClient client;
-    std::string disk;
-    uint64_t size = 0;  // bytes now
-};
-
-std::optional<User> running_user(const std::string& file) {
-    for (const BundleEntry& entry : list_bundles()) {
-        const auto bundle = Bundle::open(entry.folder);
-        if (!bundle || worker_state(*bundle).life != WorkerLife::running) {
-            continue;
-        }
-        auto client = attach(*bundle, k_program_name, std::chrono::seconds(1));
-        const auto info = client.and_then([](ControlClient& attached) { return attached.request(MessageType::info); });
-        const auto json = info ? parse_json(info->object("info")) : std::nullopt;
-        if (!json || !json->contains("disks") || !(*json)["disks"].is_array()) {
-            continue;
-        }
-        for (const Json& disk : (*json)["disks"]) {
-            std::error_code ignored;
-            if (fs::equivalent(disk.value("file", ""), file, ignored)) {
-                return User{std::move(*client), disk.value("id", ""), disk.value("size", uint64_t{0})};
-            }
-        }
-    }
-    return std::nullopt;
-}
-
 Result<uint64_t> size_wanted(const std::string& text, uint64_t now) {
     const bool more = text.starts_with('+');
     return parse_size(more ? text.substr(1) : text).map([&](uint64_t size) { return size + (more ? now : 0); });
@@ -290,7 +347,7 @@ Result<uint64_t> size_wanted(const std::string& text, uint64_t now) {
 
 Result<int> DiskCommand::resize(const Output& output) {
     if (auto user = running_user(m_file)) {
-        const auto wanted = size_wanted(m_size, user->size);
+        const auto wanted = size_wanted(m_size, user->size());
         const Status done = !wanted ? Status(tl::unexpected<Error>(wanted.error()))
                                     : user->client.command(MessageType::disk_resize,
                                                            {{"disk", user->disk}, {"size", static_cast<int64_t>(*wanted)}});

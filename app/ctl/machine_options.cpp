@@ -46,8 +46,9 @@ void MachineOptions::declare(CLI::App& app) {
         ->allow_extra_args(false);
     app.add_option("--disk-bus", m_bus, "virtio (default), nvme, ahci or usb, for all disks given")->type_name("BUS");
     app.add_option("--network", m_networks,
-                   "Network card: user (also when left out), and after commas card=e1000, mac=ADDRESS, forward=2222:22, "
-                   "restrict (may be repeated); none: no card")
+                   "Network card: user (also when left out), socket,network=NAME for a private network of your machines, or "
+                   "tap,network=INTERFACE for a tap or bridge of this host, and after commas card=e1000, mac=ADDRESS, "
+                   "forward=2222:22, restrict (may be repeated); none: no card")
         ->type_name("KIND")
         ->allow_extra_args(false);
     app.add_option("--memory", m_memory, "Memory, such as 2G (a bare number is MiB)")->type_name("SIZE");
@@ -75,14 +76,7 @@ bool MachineOptions::is_size(const std::string& text) {
     return parse_size(text).has_value() && !fs::exists(text, ignored);
 }
 
-DiskBus MachineOptions::disk_bus() const {
-    for (const DiskBus bus : {DiskBus::ahci, DiskBus::nvme, DiskBus::usb}) {
-        if (m_bus == to_text(bus)) {
-            return bus;
-        }
-    }
-    return DiskBus::virtio;
-}
+DiskBus MachineOptions::disk_bus() const { return disk_bus_from_text(m_bus).value_or(DiskBus::virtio); }
 
 Result<std::vector<uint64_t>> MachineOptions::new_disk_sizes() const {
     std::vector<uint64_t> sizes;
@@ -95,7 +89,7 @@ Result<std::vector<uint64_t>> MachineOptions::new_disk_sizes() const {
 }
 
 Status MachineOptions::add_drives(VmSpec& spec) const {
-    if (!m_bus.empty() && m_bus != to_text(disk_bus())) {
+    if (!m_bus.empty() && !disk_bus_from_text(m_bus)) {
         return fail(ErrorKind::invalid_input, "Disk bus must be ahci, virtio, nvme or usb, not '{}'.", m_bus);
     }
     for (const std::string& iso : m_isos) {
@@ -147,7 +141,7 @@ Status MachineOptions::add_network(VmSpec& spec, const std::string& text) {
             network.forwards.emplace_back(value);
         } else if (key == "restrict") {
             network.restricted = true;
-        } else if (key == "card" || key == "mac") {
+        } else if (key == "card" || key == "mac" || key == "network") {
             status = set(key, value);
         } else {
             status = fail(ErrorKind::invalid_input, "'{}' is no option of a network card; see --help.", word);

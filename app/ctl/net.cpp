@@ -5,6 +5,7 @@
 #include "app/ctl/commands.hpp"
 #include "app/ctl/machine_argument.hpp"
 #include "app/ctl/machine_options.hpp"
+#include "vmm/control/network_changes.hpp"
 #include "vmm/spec/network_forward.hpp"
 
 namespace skep {
@@ -91,11 +92,12 @@ class NetCommand final : public Command {
     }
 
     [[nodiscard]] Status tell(ControlClient& client) const {
-        if (!is_forward()) {
-            return client.command(MessageType::network_link, {{"card", m_card}, {"up", m_action == "link-up"}});
-        }
-        return client.command(MessageType::network_forward,
-                              {{"card", m_card}, {"forward", m_forward}, {"remove", m_action == "forward-remove"}});
+        const NetworkChange change{.type = is_forward() ? MessageType::network_forward : MessageType::network_link,
+                                   .card = m_card,
+                                   .on = m_action == "link-up" || m_action == "forward-add",
+                                   .forward = m_forward,
+                                   .plug = {}};
+        return client.command(change.type, change.values());
     }
 
     MachineArgument m_machine;

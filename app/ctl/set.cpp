@@ -2,6 +2,7 @@
 #include "app/ctl/commands.hpp"
 #include "app/ctl/machine_argument.hpp"
 #include "app/ctl/machine_options.hpp"
+#include "vmm/control/medium_changes.hpp"
 #include "vmm/control/network_changes.hpp"
 #include "vmm/spec/spec_fields.hpp"
 
@@ -38,7 +39,7 @@ class SetCommand final : public Command {
                 }
             }
             new_name = std::exchange(spec.name, before->name);  // the folder's name changes with it, below
-            return check_spec(spec, bundle->folder()).and_then([&] { return tell(*bundle, network_changes(*before, spec)); });
+            return check_spec(spec, bundle->folder()).and_then([&] { return tell(*bundle, *before, spec); });
         });
         if (!after) {
             return tl::unexpected<Error>(after.error());
@@ -56,23 +57,19 @@ class SetCommand final : public Command {
 
   private:
     // What a running machine takes at once; nothing is saved when it does not.
-    [[nodiscard]] static Status tell(const Bundle& bundle, const std::vector<NetworkChange>& changes) {
-        if (changes.empty() || !bundle.running()) {
+    [[nodiscard]] static Status tell(const Bundle& bundle, const VmSpec& before, const VmSpec& after) {
+        if ((network_changes(before, after).empty() && medium_changes(before, after).empty()) || !bundle.running()) {
             return {};
         }
-        auto client = attach(bundle, k_program_name);
-        if (!client) {
-            return tl::unexpected<Error>(client.error());
-        }
-        for (size_t index = 0; index < changes.size(); ++index) {
-            if (const Status done = client->command(changes[index].type, changes[index].values()); !done) {
-                while (index-- != 0) {
-                    [[maybe_unused]] const Status back = client->command(changes[index].type, changes[index].undone().values());
+        return attach(bundle, k_program_name).and_then([&](ControlClient client) {
+            return apply_network_changes(client, before, after).and_then([&] {
+                const Status media = apply_medium_changes(client, before, after);
+                if (!media) {
+                    [[maybe_unused]] const Status back = apply_network_changes(client, after, before);
                 }
-                return done;
-            }
-        }
-        return {};
+                return media;
+            });
+        });
     }
 
     [[nodiscard]] bool has_waiting_change() const {

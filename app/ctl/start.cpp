@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <cstdio>
+
 #include "app/ctl/commands.hpp"
 #include "app/ctl/machine_argument.hpp"
 #include "app/ctl/machine_options.hpp"
@@ -24,7 +26,9 @@ class StartCommand final : public Command {
         if (const Status checked = check_spec(*spec, bundle->folder()); !checked) {
             return tl::unexpected<Error>(checked.error());
         }
-        Result<Launched> launched = launch(*bundle, k_program_name);
+        Result<Launched> launched = launch(*bundle, k_program_name, {}, [](const std::string& sentence) {
+            std::fprintf(stderr, "%s Waiting for it.\n", sentence.c_str());
+        });
         if (!launched) {
             return tl::unexpected<Error>(launched.error());
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // skep-net: the network of one machine's card, by address translation. Started by skep-vmm with a socket as descriptor 3;
 // `skep-net --check` only tells whether it could work here.
+// It goes on in a session of its own, so that whoever started it need not stay.
 // This process never sees a byte of the guest's: it starts another that does, without rights but to Internet sockets, hands
 // its socket to skep-vmm, and starts a new one when that ends.
 #include <fcntl.h>
@@ -26,6 +27,7 @@
 #include "devices/nat/resolver_page.hpp"
 #include "vmm/base/fd.hpp"
 #include "vmm/base/files.hpp"
+#include "vmm/base/passed_fds.hpp"
 
 namespace skep {
 namespace {
@@ -59,22 +61,6 @@ std::string read_resolver() {
     _exit(0);
 }
 
-bool send_socket(int fd, const std::string& why) {
-    iovec piece{const_cast<char*>(why.data()), why.size()};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* const part = CMSG_FIRSTHDR(&message);
-    part->cmsg_level = SOL_SOCKET;
-    part->cmsg_type = SCM_RIGHTS;
-    part->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
-    return sendmsg(k_channel, &message, MSG_NOSIGNAL) >= 0;
-}
-
 std::string describe_end(int status) {
     return WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status)) : "code " + std::to_string(WEXITSTATUS(status));
 }
@@ -83,7 +69,7 @@ std::string describe_end(int status) {
 bool watch(pid_t child, std::string& why) {
     const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, child, 0)));
     while (true) {
-        std::array<pollfd, 2> waiting{pollfd{k_channel, 0, 0}, pollfd{pidfd.get(), POLLIN, 0}};
+        std::array<pollfd, 2> waiting{pollfd{k_channel, POLLRDHUP, 0}, pollfd{pidfd.get(), POLLIN, 0}};
         poll(waiting.data(), waiting.size(), k_look_at_resolver_every);
         g_resolver->update(read_resolver());
         int status = 0;
@@ -91,7 +77,7 @@ bool watch(pid_t child, std::string& why) {
             why = describe_end(status);
             return true;
         }
-        if ((waiting[0].revents & (POLLHUP | POLLERR)) != 0) {
+        if ((waiting[0].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0) {
             kill(child, SIGKILL);
             waitpid(child, nullptr, 0);
             return false;
@@ -118,7 +104,7 @@ int supervise() {
             translate(std::move(ours), self);
         }
         ours.reset();
-        if (child < 0 || !send_socket(theirs.get(), why)) {
+        if (child < 0 || send_with_fd(k_channel, why, theirs.get(), 0) < 0) {
             return 1;
         }
         theirs.reset();
@@ -171,10 +157,14 @@ int main(int argc, char** argv) {
         return skep::check();
     }
     if (fcntl(skep::k_channel, F_GETFD) < 0) {
-        std::fputs("skep-net is started by skep-vmm, for a machine with a network card.\n", stderr);
+        std::fputs("skep-net is started by Skep, for a machine with a network card.\n", stderr);
         return 2;
     }
     fcntl(skep::k_channel, F_SETFD, FD_CLOEXEC);
+    if (const pid_t child = fork(); child != 0) {
+        return child < 0 ? 1 : 0;
+    }
+    setsid();
     skep::g_resolver = skep::ResolverPage::create();
     if (skep::g_resolver == nullptr) {
         return 1;

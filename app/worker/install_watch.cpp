@@ -6,10 +6,13 @@
 
 #include "devices/block/block_requests.hpp"
 #include "vmm/base/bits.hpp"
+#include "vmm/base/fnv.hpp"
 #include "vmm/media/partitioning.hpp"
 
 namespace skep {
 namespace {
+
+constexpr uint64_t k_front_bytes = 1 << 20;  // partition tables, and before the first partition a boot loader's second stage
 
 // A disk's bytes through its back end, whatever its format.
 class BackendSource final : public ByteSource {
@@ -36,26 +39,33 @@ class BackendSource final : public ByteSource {
 
 }  // namespace
 
-InstallWatch::InstallWatch(Firmware firmware, const std::vector<BuiltDisk>& disks) : m_firmware(firmware) {
+InstallWatch::InstallWatch(Firmware firmware, Installer installer, const std::vector<BuiltDisk>& disks)
+    : m_firmware(firmware), m_installer(installer) {
     for (const BuiltDisk& disk : disks) {
         if (!disk.backend->info().read_only) {
-            m_disks.push_back({&disk, starts(disk)});
+            m_disks.push_back(look_at(disk));
         }
     }
 }
 
-bool InstallWatch::starts(const BuiltDisk& disk) const {
-    const StartsBy found = starts_by(BackendSource(*disk.backend));
-    return m_firmware == Firmware::uefi ? found.uefi : found.bios;
+InstallWatch::Watched InstallWatch::look_at(const BuiltDisk& disk) const {
+    const BackendSource source(*disk.backend);
+    const StartsBy found = starts_by(source);
+    Watched watched{.disk = &disk, .starts = m_firmware == Firmware::uefi ? found.uefi : found.bios};
+    if (m_installer == Installer::unattended) {
+        std::vector<std::byte> front(std::min(source.size(), k_front_bytes));
+        watched.front = source.read(0, front) ? fnv1a(front) : 0;
+    }
+    return watched;
 }
 
 bool InstallWatch::take_installed() {
     bool installed = false;
     for (Watched& watched : m_disks) {
-        if (!watched.starts && starts(*watched.disk)) {
-            watched.starts = true;
-            installed = true;
-        }
+        const Watched now = look_at(*watched.disk);
+        installed |= now.starts && (!watched.starts || now.front != watched.front);
+        watched.starts |= now.starts;
+        watched.front = now.front;
     }
     return installed;
 }

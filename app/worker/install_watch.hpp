@@ -10,9 +10,12 @@ namespace skep {
 
 class InstallWatch {
   public:
+    // What runs: a CD, which may be there to mend a system; or an installer that nobody watches, which overwrites one.
+    enum class Installer { attended, unattended };
     // Looks at the disks as they are now. They outlive it.
-    InstallWatch(Firmware firmware, const std::vector<BuiltDisk>& disks);
-    // Whether a disk from which this firmware found nothing to start has got something since. Says so once. Control thread,
+    InstallWatch(Firmware firmware, Installer installer, const std::vector<BuiltDisk>& disks);
+    // Whether a disk from which this firmware found nothing to start has got something since; of an unattended installer also
+    // whether what starts is not what started: it would else do it again at every restart. Says so once. Control thread,
     // while no processor runs; waits for the host's disk.
     [[nodiscard]] bool take_installed();
 
@@ -20,10 +23,12 @@ class InstallWatch {
     struct Watched {
         const BuiltDisk* disk = nullptr;
         bool starts = false;
+        uint64_t front = 0;  // a hash of the disk's beginning
     };
-    [[nodiscard]] bool starts(const BuiltDisk& disk) const;
+    [[nodiscard]] Watched look_at(const BuiltDisk& disk) const;
 
     Firmware m_firmware;
+    Installer m_installer;
     std::vector<Watched> m_disks;
 };
 

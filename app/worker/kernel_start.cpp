@@ -36,26 +36,33 @@ void set_sized(FwCfg& fw_cfg, uint16_t size_key, uint16_t data_key, std::span<co
 
 }  // namespace
 
-void start_by_kernel(Machine& machine, const PlatformDescription& platform, PciBus& bus, Firmware kind, DisplayKind display,
-                     const KernelFiles& files) {
+void start_by_kernel(Machine& machine, const PlatformDescription& platform, PciBus& bus, Firmware kind,
+                     std::span<const std::byte> vga_bios, const KernelFiles& files) {
+    const bool has_screen = !vga_bios.empty();
+    const bool is_multiboot = kind == Firmware::multiboot;
     const MultibootFiles multiboot{.kernel = files.kernel, .command_line = files.command_line, .modules = files.modules};
+    SetMultibootScreen set_screen;
+    if (has_screen) {
+        set_screen = [&machine, &bus, vga_bios](const std::optional<MultibootVideo>& wish) {
+            return set_multiboot_mode(machine, bus, k_display_address, vga::find_font(vga_bios), wish);
+        };
+    }
     const LinuxFiles linux_files{.kernel = files.kernel, .initrd = files.initrd, .command_line = files.command_line, .screen = {}};
-    IoSpace& ports = machine.ports();
-    machine.set_boot_load([=, &ports, &bus](GuestMemory& memory, CpuState& state) -> Status {
+    machine.set_boot_load([=, &ports = machine.ports(), &bus](GuestMemory& memory, CpuState& state) -> Status {
         for (const PortWrite& write : direct_boot_chipset_setup(platform)) {
             ports.write(write.port, write.size, write.value);
         }
         assign_pci_resources(bus);
         LinuxFiles kernel = linux_files;
-        if (display != DisplayKind::none) {
+        if (has_screen && !is_multiboot) {
             kernel.screen = set_boot_mode(ports, bus, k_display_address);
         }
         auto rsdp = place_direct_boot_tables(memory, platform);
         if (!rsdp) {
             return tl::unexpected(rsdp.error());
         }
-        auto loaded = kind == Firmware::multiboot ? load_multiboot(memory, platform, multiboot, state)
-                                                  : load_linux(memory, platform, kernel, *rsdp, state);
+        auto loaded = is_multiboot ? load_multiboot(memory, platform, multiboot, set_screen, state)
+                                   : load_linux(memory, platform, kernel, *rsdp, state);
         if (!loaded) {
             return tl::unexpected(loaded.error());
         }

@@ -2,6 +2,7 @@
 // Machines that start a kernel's files and not what is on their drives: always, or until an installation is done.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,9 @@ struct KernelFiles {
 };
 
 // Puts the kernel into RAM at every reset, as firmware would have, until the machine is given another boot load.
-// `kind`: multiboot, or else a Linux kernel.
-void start_by_kernel(Machine& machine, const PlatformDescription& platform, PciBus& bus, Firmware kind, DisplayKind display,
-                     const KernelFiles& files);
+// `kind`: multiboot, or else a Linux kernel. `vga_bios`: the display's, empty without one; lasts as long as the machine.
+void start_by_kernel(Machine& machine, const PlatformDescription& platform, PciBus& bus, Firmware kind,
+                     std::span<const std::byte> vga_bios, const KernelFiles& files);
 
 // UEFI (OVMF) starts the kernel it finds here before it looks at any drive. Fails when a file cannot be read.
 [[nodiscard]] Status give_kernel_to_uefi(FwCfg& fw_cfg, const KernelFiles& files);

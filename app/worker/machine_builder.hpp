@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@
 namespace skep {
 
 class AhciController;
+class DiskRecorder;
 class NetCable;
 class NetThread;
 class PciBus;
@@ -50,6 +52,7 @@ struct BuiltMachine {
     std::vector<BuiltNetwork> networks;
     std::unique_ptr<InputHub> input;  // every machine has a keyboard
     std::unique_ptr<Screen> screen;   // null without a display
+    std::span<const std::byte> vga_bios;  // the display's; the machine's memory
     std::unique_ptr<Machine> machine;
     Q35Board* board = nullptr;       // owned by the machine
     AhciController* ahci = nullptr;  // owned by the machine; null without disks or CDs on AHCI
@@ -69,6 +72,7 @@ struct BuildInputs {
     Machine::EventHandler on_event;
     // A disk's writes are held because the host's disk is full. Any thread.
     std::function<void(const std::string& disk, const std::string& sentence)> on_no_space;
+    std::shared_ptr<DiskRecorder> recorder{};  // of what happens to the disks, sticks aside; or null
 };
 
 [[nodiscard]] Result<BuiltMachine> build_machine(const BuildInputs& inputs);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "app/worker/machine_assembly.hpp"
+#include "devices/block/disk_recorder.hpp"
 #include "devices/block/raw.hpp"
 #include "devices/block/ruled_disk.hpp"
 #include "devices/formats/image.hpp"
@@ -37,12 +38,21 @@ Result<std::shared_ptr<BlockBackend>> MachineAssembly::open_disk(const DiskSpec&
     }
     options.backing.files.assign(disk.backing.begin(), disk.backing.end());
     options.acknowledged = Acknowledged::in_file;
+    const uint32_t number = m_inputs.recorder ? m_inputs.recorder->add_disk(disk.id) : 0;
+    if (m_inputs.recorder) {
+        options.around_file = [&](std::unique_ptr<FileEngine> engine) {
+            return record_file(std::move(engine), m_inputs.recorder, number);
+        };
+    }
     auto image = open_image(*path, options);
     if (!image) {
         return image;
     }
     const DiskRules rules{.through = disk.cache == DiskCache::writethrough, .discard = disk.discard};
     std::shared_ptr<BlockBackend> backend = with_rules(std::move(*image), rules);
+    if (m_inputs.recorder) {
+        backend = record_disk(std::move(backend), m_inputs.recorder, number);
+    }
     m_built.disks.push_back({disk.id, *path, backend});
     return backend;
 }

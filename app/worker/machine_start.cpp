@@ -114,7 +114,7 @@ Status MachineAssembly::set_up_direct_boot() {
         }
         files->modules.push_back({*path, module.arguments});
     }
-    start_by_kernel(*m_built.machine, m_platform, *m_bus, m_spec.firmware, m_spec.display, *files);
+    start_by_kernel(*m_built.machine, m_platform, *m_bus, m_spec.firmware, m_built.vga_bios, *files);
     return {};
 }
 
@@ -128,7 +128,7 @@ Status MachineAssembly::set_up_installer(FwCfg& fw_cfg) {
         m_built.forget_installer = [&fw_cfg] { take_kernel_from_uefi(fw_cfg); };
         return give_kernel_to_uefi(fw_cfg, *files);
     }
-    start_by_kernel(*m_built.machine, m_platform, *m_bus, Firmware::linux_kernel, m_spec.display, *files);
+    start_by_kernel(*m_built.machine, m_platform, *m_bus, Firmware::linux_kernel, m_built.vga_bios, *files);
     m_built.forget_installer = [machine = m_built.machine.get()] { machine->set_boot_load({}); };
     return {};
 }

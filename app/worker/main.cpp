@@ -76,6 +76,7 @@ Result<WorkerOutcome> run_spec(const WorkerOptions& options) {
     inputs.serial_zero = options.stdio ? SerialZero::standard_streams : SerialZero::control_socket;
     inputs.jit_stats = options.jit_stats;
     inputs.jit_perf_map = options.jit_perf_map;
+    inputs.record_disks = options.record_disks;
     return run_worker(std::move(inputs));
 }
 
@@ -100,6 +101,7 @@ Result<WorkerOutcome> run_locked_bundle(const Bundle& bundle, const WorkerOption
     inputs.serial_zero = options.stdio ? SerialZero::standard_streams : SerialZero::control_socket;
     inputs.jit_stats = options.jit_stats;
     inputs.jit_perf_map = options.jit_perf_map;
+    inputs.record_disks = options.record_disks;
     return run_worker(std::move(inputs));
 }
 

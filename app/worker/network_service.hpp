@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -13,12 +14,15 @@
 
 namespace skep {
 
+class NetBackend;
 class NetThread;
+class PrivateNetwork;
 class UserBackend;
 
 class NetworkService final : public NetworkControl {
   public:
-    explicit NetworkService(const std::vector<BuiltNetwork>& cards);
+    // machine: what others on a private network call it.
+    NetworkService(const std::vector<BuiltNetwork>& cards, std::string machine);
     ~NetworkService() override;
 
     // Plugs the cables in as the spec says; before the sandbox closes.
@@ -27,17 +31,27 @@ class NetworkService final : public NetworkControl {
     // NetworkControl
     Status change_forward(const std::string& card, ForwardAction action, const std::string& forward) override;
     Status set_link(const std::string& card, bool up) override;
+    Status plug(const NetworkSpec& into, Fd descriptor) override;
     // An array, for info.
-    [[nodiscard]] std::string info_json() const;
+    [[nodiscard]] nlohmann::json info() const;
 
   private:
+    // What a cable is plugged into; of the two last at most one is not null.
+    struct Plug {
+        std::shared_ptr<NetBackend> backend;
+        std::shared_ptr<UserBackend> user;
+        std::shared_ptr<PrivateNetwork> lan;
+    };
     struct Card {
         BuiltNetwork built;
-        NetworkBackend kind = NetworkBackend::none;
-        std::shared_ptr<UserBackend> user;  // null with other back ends
+        NetworkSpec into;
+        Plug plug;
     };
     [[nodiscard]] Result<Card*> find(const std::string& card);
+    [[nodiscard]] Result<Plug> make_plug(const NetworkSpec& network, Fd descriptor);
+    static void let_go(Plug& plug);
 
+    std::string m_machine;
     std::unique_ptr<NetThread> m_thread;  // null without cards
     std::vector<Card> m_cards;
 };

@@ -12,7 +12,8 @@ Result<WorkerOptions> parse_options(int argc, char** argv) {
         std::string* value = argument == "--bundle"   ? &options.bundle
                              : argument == "--spec"   ? &options.spec_file
                              : argument == "--socket" ? &options.socket
-                                                      : nullptr;
+                             : argument == "--record-disks" ? &options.record_disks
+                                                            : nullptr;
         if (value != nullptr) {
             if (index + 1 >= argc) {
                 return fail(ErrorKind::invalid_input, "{} needs a value.", argument);

@@ -16,6 +16,7 @@ struct WorkerOptions {
     bool stdio = false;       // --stdio: serial port 0 on standard input and output
     bool jit_stats = false;     // --jit-stats: at the end, what the translator did, on standard error
     bool jit_perf_map = false;  // --jit-perf-map: /tmp/perf-PID.map names translated code
+    std::string record_disks;      // --record-disks FILE: what happens to the disks (devices/block/disk_recorder.hpp)
     bool version = false;
     std::string describe_devices;  // --describe-devices [json|text]: prints the device catalogue
 };

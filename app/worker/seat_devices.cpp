@@ -15,7 +15,6 @@ namespace {
 
 constexpr PciAddress k_keyboard_address{24, 0};
 constexpr PciAddress k_tablet_address{25, 0};
-constexpr uint64_t k_vram_bytes = 16 << 20;
 
 }  // namespace
 
@@ -24,7 +23,7 @@ Status add_display(const VmSpec& spec, DeviceContext& context, BuiltMachine& bui
         return {};
     }
     Machine& machine = *built.machine;
-    auto vram = machine.memory().add_device_memory(k_vram_bytes);
+    auto vram = machine.memory().add_device_memory(k_display_memory_bytes);
     const bool is_virtio = spec.display == DisplayKind::virtio;
     auto image = load_option_rom(is_virtio ? "vgabios-virtio.bin" : "vgabios-stdvga.bin");
     if (!vram || !image) {
@@ -35,6 +34,7 @@ Status add_display(const VmSpec& spec, DeviceContext& context, BuiltMachine& bui
         return fail(ErrorKind::no_space, "There is no memory left on this host for the display.");
     }
     built.screen = std::make_unique<Screen>();
+    built.vga_bios = {rom, image->size()};
     const VgaConfig config{.vram = *vram, .rom = {rom, image->size()}};
     WriteLog& log = machine.write_log();
     if (is_virtio) {

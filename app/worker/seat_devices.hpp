@@ -9,8 +9,9 @@
 namespace skep {
 
 inline constexpr PciAddress k_display_address{1, 0};
+inline constexpr uint64_t k_display_memory_bytes = 16 << 20;
 
-// The screen too; nothing for a machine without a display. Fails when the host lacks memory or the VGA BIOS.
+// The screen and the VGA BIOS, too; nothing for a machine without a display. Fails when the host lacks memory or the VGA BIOS.
 [[nodiscard]] Status add_display(const VmSpec& spec, DeviceContext& context, BuiltMachine& built);
 void add_sound(const VmSpec& spec, DeviceContext& context, Machine& machine);
 // For machines with a screen.

@@ -8,17 +8,14 @@
 #include "devices/block/raw.hpp"
 #include "devices/usb/usb_storage.hpp"
 #include "devices/usb/xhci_controller.hpp"
+#include "vmm/base/fnv.hpp"
 
 namespace skep {
 namespace {
 
-// Sixteen digits as the class wants them, the same for the same file: guests know sticks by it (FNV-1a).
+// Sixteen digits as the class wants them, the same for the same file: guests know sticks by it.
 std::string serial_of(const std::string& path) {
-    uint64_t hash = 0xcbf2'9ce4'8422'2325;
-    for (const char character : path) {
-        hash = (hash ^ static_cast<uint8_t>(character)) * 0x100'0000'01b3;
-    }
-    return fmt::format("{:016X}", hash);
+    return fmt::format("{:016X}", fnv1a(path));
 }
 
 }  // namespace

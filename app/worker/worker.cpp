@@ -5,13 +5,11 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 
-#include <condition_variable>
 #include <cstdio>
-#include <mutex>
-#include <nlohmann/json.hpp>
 
+#include "app/worker/install_files.hpp"
 #include "app/worker/sandbox.hpp"
-#include "devices/storage/ahci_controller.hpp"
+#include "devices/block/disk_recorder.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/control/host_check.hpp"
 #include "vmm/interp/vm.hpp"
@@ -20,11 +18,6 @@
 #include "vmm/spec/bundle.hpp"
 
 namespace skep {
-namespace {
-
-constexpr int code_of(ExitCode code) { return static_cast<int>(code); }
-
-}  // namespace
 
 Worker::Worker(WorkerInputs inputs) : m_inputs(std::move(inputs)), m_end_policy(m_inputs.spec) {}
 
@@ -84,7 +77,18 @@ Status Worker::start() {
     if (Status chosen = choose_back_end(); !chosen) {
         return chosen;
     }
+    if (!m_inputs.folder.empty()) {  // the run that should have done it may have been killed
+        remove_unused_install_files(m_inputs.folder, m_inputs.spec);
+    }
     make_consoles();
+    std::shared_ptr<DiskRecorder> recorder;
+    if (!m_inputs.record_disks.empty()) {
+        auto created = DiskRecorder::create(m_inputs.record_disks);
+        if (!created) {
+            return tl::unexpected(created.error());
+        }
+        recorder = std::move(*created);
+    }
     BuildInputs inputs{.spec = m_inputs.spec,
                        .resolve = m_inputs.resolve,
                        .folder = m_inputs.folder,
@@ -95,7 +99,8 @@ Status Worker::start() {
                        .on_no_space =
                            [this](const std::string& disk, const std::string& sentence) {
                                m_loop.post([this, disk, sentence] { on_no_space(disk, sentence); });
-                           }};
+                           },
+                       .recorder = std::move(recorder)};
     for (size_t port = 0; port < m_backends.size() && port < inputs.serial.size(); ++port) {
         inputs.serial[port] = m_backends[port].get();
     }
@@ -106,9 +111,10 @@ Status Worker::start() {
     m_built = std::move(*built);
     const bool cd_comes_first = m_inputs.spec.boot.empty() && !m_built.cds.empty();
     if (boots_from_drives(m_inputs.spec.firmware) && (cd_comes_first || m_built.forget_installer)) {
-        m_install.emplace(m_inputs.spec.firmware, m_built.disks);
+        using Installer = InstallWatch::Installer;
+        m_install.emplace(m_inputs.spec.firmware, m_built.forget_installer ? Installer::unattended : Installer::attended, m_built.disks);
     }
-    m_networks = std::make_unique<NetworkService>(m_built.networks);
+    m_networks = std::make_unique<NetworkService>(m_built.networks, m_inputs.spec.name);
     if (Status connected = m_networks->connect(m_inputs.spec); !connected) {
         return connected;
     }
@@ -245,23 +251,15 @@ void Worker::forget_installer() {
     if (m_inputs.folder.empty()) {
         return;
     }
-    const auto saved = Bundle::open(m_inputs.folder).and_then([](const Bundle& bundle) {
-        return bundle.update([](VmSpec& spec) -> Status {
-            spec.install_kernel.clear();
-            spec.install_initrd.clear();
-            spec.install_append.clear();
-            return {};
-        });
+    VmSpec now;
+    const bool saved = change_settings([&now](VmSpec& spec) {
+        spec.install_kernel.clear();
+        spec.install_initrd.clear();
+        spec.install_append.clear();
+        now = spec;
     });
-    if (!saved) {
-        log_warning("{}", saved.error().message);
-        return;
-    }
-    for (const std::string& file : {m_inputs.spec.install_kernel, m_inputs.spec.install_initrd}) {
-        std::error_code error;
-        if (file.starts_with("install/")) {  // the user's own files stay
-            std::filesystem::remove(m_inputs.folder / file, error);
-        }
+    if (saved) {
+        remove_unused_install_files(m_inputs.folder, now);
     }
 }
 
@@ -271,18 +269,25 @@ void Worker::forget_medium(const std::string& drive) {
         return;
     }
     const CdSpec* started_with = m_inputs.spec.find_cd(drive);
+    change_settings([&](VmSpec& spec) {
+        CdSpec* cd = spec.find_cd(drive);
+        if (cd != nullptr && started_with != nullptr && cd->file == started_with->file) {
+            cd->file.clear();
+        }
+    });
+}
+
+bool Worker::change_settings(const std::function<void(VmSpec&)>& change) {
     const auto saved = Bundle::open(m_inputs.folder).and_then([&](const Bundle& bundle) {
         return bundle.update([&](VmSpec& spec) -> Status {
-            CdSpec* cd = spec.find_cd(drive);
-            if (cd != nullptr && started_with != nullptr && cd->file == started_with->file) {
-                cd->file.clear();
-            }
+            change(spec);
             return {};
         });
     });
     if (!saved) {
         log_warning("{}", saved.error().message);
     }
+    return saved.has_value();
 }
 
 void Worker::on_guest_end(GuestEnd end, ExitCode code, const std::string& sentence) {
@@ -306,15 +311,21 @@ void Worker::on_guest_end(GuestEnd end, ExitCode code, const std::string& senten
 }
 
 void Worker::restart_guest() {
-    if (Status done = m_built.machine->reset(); !done) {
-        finish(code_of(ExitCode::error), done.error().message);
-        return;
+    if (reset_machine()) {
+        log_info("the guest was reset");
+        set_state(m_built.machine->paused() ? MachineState::paused : MachineState::running, {});
     }
-    log_info("the guest was reset");
-    if (m_server) {
+}
+
+// A machine that cannot be reset ends.
+Status Worker::reset_machine() {
+    Status done = m_built.machine->reset();
+    if (!done) {
+        finish(code_of(ExitCode::error), done.error().message);
+    } else if (m_server) {
         m_server->guest_reset();
     }
-    set_state(m_built.machine->paused() ? MachineState::paused : MachineState::running, {});
+    return done;
 }
 
 void Worker::on_no_space(const std::string& disk, const std::string& sentence) {
@@ -391,210 +402,6 @@ void Worker::finish(int exit_code, std::string message) {
         }
         m_loop.quit();
     });
-}
-
-MachineStatus Worker::status() {
-    return {.state = m_state,
-            .reason = m_reason,
-            .uptime_ms = m_built.machine ? m_built.machine->uptime() / 1'000'000 : 0,
-            .cpu_backend = m_cpu_name,
-            .cpu_reason = m_cpu_reason};
-}
-
-Status Worker::pause() {
-    if (m_state == MachineState::no_space) {
-        return fail(ErrorKind::in_use, "The machine is already held because the host's disk is full; free space, then retry.");
-    }
-    if (m_state == MachineState::running) {
-        m_built.machine->pause();
-        set_state(MachineState::paused, "Paused by request.");
-    }
-    return {};
-}
-
-Status Worker::resume() {
-    if (m_state == MachineState::no_space) {
-        return retry();
-    }
-    if (m_state == MachineState::paused) {
-        m_built.machine->resume();
-        set_state(MachineState::running, {});
-    }
-    return {};
-}
-
-Status Worker::retry() {
-    if (m_state != MachineState::no_space) {
-        return fail(ErrorKind::invalid_input, "Nothing waits for space on the host's disk.");
-    }
-    m_built.machine->resume();
-    set_state(MachineState::running, {});
-    for (const auto& backend : writable_backends()) {
-        backend->retry();
-    }
-    return {};
-}
-
-Status Worker::resize_disk(const std::string& id, uint64_t size) {
-    const auto found = std::ranges::find(m_built.disks, id, &BuiltDisk::id);
-    const auto spec = std::ranges::find(m_inputs.spec.disks, id, &DiskSpec::id);
-    if (found == m_built.disks.end() || spec == m_inputs.spec.disks.end()) {
-        return fail(ErrorKind::not_found, "The machine has no disk '{}'.", id);
-    }
-    if (spec->bus != DiskBus::virtio) {
-        return fail(ErrorKind::unsupported, "Only virtio disks can grow while the machine runs: shut it down, then resize '{}'.", id);
-    }
-    if (m_state == MachineState::no_space) {
-        return fail(ErrorKind::in_use, "The machine is held because the host's disk is full; free space, then retry.");
-    }
-    const bool runs = m_state == MachineState::running;
-    if (runs) {
-        m_built.machine->pause();
-    }
-    const Status grown = found->backend->grow(size);
-    if (runs) {
-        m_built.machine->resume();
-    }
-    if (grown) {
-        log_info("disk '{}' has {} bytes now", id, size);
-        found->backend->tell_grown();
-    }
-    return grown;
-}
-
-Status Worker::power_button() {
-    if (m_state == MachineState::paused) {
-        [[maybe_unused]] const Status resumed = resume();  // a sleeping guest cannot hear it
-    }
-    m_end_policy.turning_off_was_asked();
-    m_built.board->press_power_button();
-    return {};
-}
-
-Status Worker::power_off() {
-    finish(code_of(ExitCode::power_off), "The machine was turned off.");
-    return {};
-}
-
-Status Worker::reset() {
-    cancel_held_writes();
-    if (Status done = m_built.machine->reset(); !done) {
-        finish(code_of(ExitCode::error), done.error().message);
-        return done;
-    }
-    m_built.machine->resume();
-    if (m_server) {
-        m_server->guest_reset();
-    }
-    set_state(MachineState::running, {});
-    return {};
-}
-
-Result<BuiltCd*> Worker::find_drive(const std::string& drive) {
-    for (BuiltCd& cd : m_built.cds) {
-        if (drive.empty() || cd.id == drive) {
-            return &cd;
-        }
-    }
-    return drive.empty() ? fail(ErrorKind::not_found, "This machine has no CD drive; add one in its settings.")
-                         : fail(ErrorKind::not_found, "This machine has no CD drive '{}'.", drive);
-}
-
-Status Worker::change_medium(const std::string& drive, const std::string& file, const std::string& why) {
-    auto cd = find_drive(drive);
-    if (!cd) {
-        return tl::unexpected(cd.error());
-    }
-    std::shared_ptr<BlockBackend> medium;
-    if (!file.empty()) {
-        auto opened = open_cd(file);
-        if (!opened) {
-            return tl::unexpected(opened.error());
-        }
-        medium = std::move(*opened);
-    }
-    m_built.ahci->change_cd((*cd)->port, std::move(medium));
-    (*cd)->path = file;
-    if (m_server) {
-        m_server->cd_changed((*cd)->id, file, why);
-    }
-    return {};
-}
-
-Status Worker::eject(const std::string& drive) { return change_medium(drive, {}); }
-Status Worker::insert(const std::string& drive, const std::string& file) { return change_medium(drive, file); }
-
-Result<std::string> Worker::attach_stick(const std::string& file, StickAccess access, const std::string& id) {
-    if (!m_built.usb) {
-        return fail(ErrorKind::unsupported, "This machine has no USB controller; set its usb.controller to xhci.");
-    }
-    return m_built.usb->plug({.id = id, .path = file, .serial = {}, .read_only = access == StickAccess::read_only})
-        .map([this](const UsbStick& stick) {
-            if (m_server) {
-                m_server->usb_changed(stick.id, stick.path);
-            }
-            return stick.id;
-        });
-}
-
-Result<std::string> Worker::detach_stick(const std::string& id) {
-    if (!m_built.usb) {
-        return fail(ErrorKind::not_found, "This machine has no USB controller, so nothing is plugged in.");
-    }
-    return m_built.usb->unplug(id).map([this](const UsbStick& stick) {
-        if (m_server) {
-            m_server->usb_changed(stick.id, {});
-        }
-        return stick.id;
-    });
-}
-
-std::vector<StickInfo> Worker::sticks() {
-    std::vector<StickInfo> sticks;
-    if (m_built.usb) {
-        for (const UsbStick& stick : m_built.usb->list()) {
-            sticks.push_back({stick.id, stick.path, stick.read_only ? StickAccess::read_only : StickAccess::read_write});
-        }
-    }
-    return sticks;
-}
-
-std::string Worker::info_json() {
-    nlohmann::json info;
-    info["name"] = m_inputs.spec.name;
-    info["id"] = m_inputs.spec.id;
-    info["memory_mib"] = m_inputs.spec.memory_mib;
-    info["cpus"] = m_built.machine->cpu_count();
-    info["cpu_backend"] = m_cpu_name;
-    info["cpu_reason"] = m_cpu_reason;
-    if (const uint64_t instructions = m_built.machine->instructions(); instructions != 0) {  // not every back end counts
-        info["instructions"] = instructions;
-    }
-    info["uptime_ms"] = m_built.machine->uptime() / 1'000'000;
-    info["disks"] = nlohmann::json::array();
-    for (const BuiltDisk& disk : m_built.disks) {
-        info["disks"].push_back({{"id", disk.id},
-                                 {"file", disk.path},
-                                 {"size", disk.backend->info().size},
-                                 {"read_only", disk.backend->info().read_only}});
-    }
-    info["cds"] = nlohmann::json::array();
-    for (const BuiltCd& cd : m_built.cds) {
-        info["cds"].push_back({{"id", cd.id}, {"file", cd.path}});
-    }
-    info["usb"] = nlohmann::json::array();
-    for (const StickInfo& stick : sticks()) {
-        info["usb"].push_back({{"id", stick.id}, {"file", stick.file}, {"read_only", stick.access == StickAccess::read_only}});
-    }
-    info["networks"] = nlohmann::json::parse(m_networks->info_json());
-    if (!m_screen->socket().empty()) {
-        info["vnc_socket"] = m_screen->socket().string();
-    }
-    if (!m_screen->password().empty()) {
-        info["vnc_port"] = m_inputs.spec.vnc_port;
-        info["vnc_password"] = m_screen->password();
-    }
-    return info.dump();
 }
 
 }  // namespace skep

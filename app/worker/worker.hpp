@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "app/worker/console_backend.hpp"
+#include "app/worker/disk_ledgers.hpp"
 #include "app/worker/end_policy.hpp"
 #include "app/worker/install_watch.hpp"
 #include "app/worker/machine_builder.hpp"
@@ -28,6 +29,8 @@
 
 namespace skep {
 
+constexpr int code_of(ExitCode code) { return static_cast<int>(code); }
+
 enum class SerialZero { control_socket, standard_streams };
 
 struct WorkerInputs {
@@ -38,6 +41,7 @@ struct WorkerInputs {
     SerialZero serial_zero = SerialZero::control_socket;
     std::string version;
     bool jit_stats = false, jit_perf_map = false;  // as the options of the command line
+    std::string record_disks{};                    // the same
 };
 
 struct WorkerOutcome {
@@ -84,8 +88,11 @@ class Worker final : public MachineControl {
     void on_no_space(const std::string& disk, const std::string& sentence);
     void on_guest_end(GuestEnd end, ExitCode code, const std::string& sentence);
     void restart_guest();
+    Status reset_machine();
     void eject_installer();
     void forget_medium(const std::string& drive);
+    // In the bundle's vm.yaml; what fails is logged. False: it is as it was.
+    bool change_settings(const std::function<void(VmSpec&)>& change);
     void forget_installer();
     void set_state(MachineState state, std::string reason);
     void finish(int exit_code, std::string message);
@@ -105,6 +112,7 @@ class Worker final : public MachineControl {
     std::vector<std::unique_ptr<CharBackend>> m_backends;
     std::unique_ptr<Hypervisor> m_hypervisor;
     BuiltMachine m_built;
+    DiskLedgers m_ledgers;
     std::optional<InstallWatch> m_install;  // only where an installed disk would start after the CD
     std::unique_ptr<NetworkService> m_networks;
     std::unique_ptr<ScreenService> m_screen;

@@ -3,13 +3,15 @@
 
 #include <utility>
 
+#include "devices/block/passing_disk.hpp"
+
 namespace skep {
 namespace {
 
-class RuledDisk final : public BlockBackend {
+class RuledDisk final : public PassingDisk {
   public:
     RuledDisk(std::shared_ptr<BlockBackend> disk, DiskRules rules)
-        : m_disk(std::move(disk)), m_rules(rules), m_info(m_disk->info()) {
+        : PassingDisk(std::move(disk)), m_rules(rules), m_info(m_disk->info()) {
         m_info.can_discard = m_info.can_discard && rules.discard;
     }
 
@@ -30,18 +32,11 @@ class RuledDisk final : public BlockBackend {
         m_disk->submit(std::move(request));
     }
 
-    void drain() override { m_disk->drain(); }
-    void set_on_no_space(std::function<void(const std::string& sentence)> report) override {
-        m_disk->set_on_no_space(std::move(report));
-    }
-    void retry() override { m_disk->retry(); }
-    void cancel_held() override { m_disk->cancel_held(); }
     Status grow(uint64_t size) override {
         return m_disk->grow(size).map([&] { m_info.size = m_disk->info().size; });
     }
 
   private:
-    std::shared_ptr<BlockBackend> m_disk;
     DiskRules m_rules;
     BlockInfo m_info;
 };

@@ -135,6 +135,9 @@ Result<std::shared_ptr<BlockBackend>> open_layer(const std::string& path, ImageF
     if (!file) {
         return tl::unexpected(file.error());
     }
+    if (chain.options.around_file && chain.above.size() <= 1) {
+        file->engine = chain.options.around_file(std::move(file->engine));
+    }
     if (format == ImageFormat::automatic) {
         const auto found = detect(*file, path);
         if (!found) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -37,6 +38,8 @@ struct ImageOptions {
     BackingPolicy backing;
     unsigned commit_seconds = 1;  // Qcow2Options
     Acknowledged acknowledged = Acknowledged::in_memory;
+    // Put around what moves the bytes of the image's own file, not of its bases.
+    std::function<std::unique_ptr<FileEngine>(std::unique_ptr<FileEngine>)> around_file{};
 };
 
 // By content: `raw` is what is nothing else. Errors as open_image_file.

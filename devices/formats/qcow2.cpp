@@ -7,6 +7,7 @@
 #include <climits>
 #include <cstring>
 
+#include "devices/block/block_requests.hpp"
 #include "vmm/base/log.hpp"
 
 namespace skep {
@@ -17,8 +18,6 @@ namespace {
 
 constexpr uint64_t k_logged_errors = 20;
 constexpr size_t k_most_buffers = IOV_MAX;
-
-bool changes_data(BlockOp op) { return op == BlockOp::write || op == BlockOp::discard || op == BlockOp::write_zeroes; }
 
 void clear(const std::vector<iovec>& buffers) {
     for (const iovec& buffer : buffers) {
@@ -65,8 +64,7 @@ bool Qcow2Image::is_valid(const Request& request) const {
 void Qcow2Image::submit(BlockRequest block) {
     auto request = std::make_shared<Request>();
     const BlockOp op = block.op;
-    const bool has_buffers = op == BlockOp::read || op == BlockOp::write;
-    const uint64_t length = op == BlockOp::flush ? 0 : has_buffers ? total_bytes(block.buffers) : block.length;
+    const uint64_t length = request_length(block);
     request->begin = request->at = op == BlockOp::flush ? 0 : block.offset;
     request->end = request->begin + std::min(length, ~request->begin);
     request->request = std::move(block);
@@ -95,7 +93,7 @@ void Qcow2Image::submit(BlockRequest block) {
         post([this] { flush_all(); });
         return;
     }
-    if (has_buffers && start_directly(request)) {
+    if (has_buffers(op) && start_directly(request)) {
         return;
     }
     post([this, request] { advance(request); });

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "devices/formats/qcow2_refcounts.hpp"
+#include "vmm/base/fnv.hpp"
 
 namespace skep::qcow2 {
 namespace {
@@ -20,15 +21,7 @@ constexpr uint64_t k_word_bytes = 16;
 constexpr uint64_t k_least_log = 8 << 10;
 constexpr uint64_t k_mapping_mark = 1;  // in a word's offset, which is a multiple of 8
 
-// FNV-1a, 64 bits.
-uint64_t fnv(std::span<const uint8_t> bytes, uint64_t hash = 0xcbf29ce484222325) {
-    for (const uint8_t byte : bytes) {
-        hash = (hash ^ byte) * 0x100000001b3;
-    }
-    return hash;
-}
-
-uint64_t checksum(std::span<const uint8_t> group) { return fnv(group.subspan(k_group_header), fnv(group.first(24))); }
+uint64_t checksum(std::span<const uint8_t> group) { return fnv1a(group.subspan(k_group_header), fnv1a(group.first(24))); }
 
 // Per count, the larger of the two.
 uint64_t larger_counts(uint64_t one, uint64_t other, unsigned order) {
@@ -50,7 +43,7 @@ uint64_t host_session() {
         if (!std::getline(file, id)) {
             return uint64_t{0};
         }
-        return fnv({reinterpret_cast<const uint8_t*>(id.data()), id.size()}) | 1;
+        return fnv1a(id) | 1;
     }();
     return k_session;
 }

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <future>
 
+#include "devices/block/block_requests.hpp"
 #include "devices/formats/qcow2.hpp"
 
 namespace skep {
@@ -122,13 +123,8 @@ HostError Qcow2Image::read_backing_now(uint64_t guest, std::span<uint8_t> to) {
     if (there == 0) {
         return 0;
     }
-    std::promise<BlockStatus> promise;
-    BlockRequest below;
-    below.offset = guest;
-    below.buffers = {{to.data(), there}};
-    below.done = [&promise](BlockStatus status) { promise.set_value(status); };
-    m_backing->submit(std::move(below));
-    return promise.get_future().get() == BlockStatus::ok ? 0 : EIO;
+    BlockRequest below{.op = BlockOp::read, .offset = guest, .buffers = {{to.data(), there}}, .done = {}};
+    return start_request(*m_backing, std::move(below)).get() == BlockStatus::ok ? 0 : EIO;
 }
 
 // A range within one cluster whose table is in memory.

@@ -5,6 +5,7 @@
 
 #include "devices/formats/block_map.hpp"
 #include "vmm/base/bits.hpp"
+#include "vmm/base/crc32c.hpp"
 
 namespace skep {
 namespace {
@@ -25,18 +26,6 @@ constexpr size_t k_header_bytes = 4096;
 constexpr size_t k_region_table_bytes = 64 << 10;
 constexpr uint64_t k_metadata_bytes = 128 << 10;  // the table and the items that matter
 constexpr unsigned k_most_entries = 2047;
-
-// CRC-32C (RFC 3720, appendix B.4)
-uint32_t crc32c(const std::vector<uint8_t>& bytes) {
-    uint32_t crc = ~0U;
-    for (const uint8_t byte : bytes) {
-        crc ^= byte;
-        for (int i = 0; i < 8; ++i) {
-            crc = crc >> 1 ^ ((crc & 1) != 0 ? 0x82f63b78U : 0U);
-        }
-    }
-    return ~crc;
-}
 
 bool sum_is_right(std::vector<uint8_t> bytes) {
     const auto wanted = load_le<uint32_t>(&bytes[4]);

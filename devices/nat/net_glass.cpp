@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "devices/net/frame_bytes.hpp"
 #include "devices/net/offload.hpp"
 
 namespace skep {
@@ -21,8 +22,6 @@ constexpr size_t k_dns_header = 12;
 constexpr unsigned k_most_labels = 64;
 constexpr unsigned k_most_answers = 32;
 constexpr size_t k_most_addresses_text = 200;
-
-uint16_t get16(std::span<const uint8_t> bytes, size_t at) { return static_cast<uint16_t>(bytes[at] << 8 | bytes[at + 1]); }
 
 // The question's name; `at` moves behind it. Compression does not occur in a message's first name.
 std::optional<std::string> take_name(std::span<const uint8_t> message, size_t& at) {

@@ -100,8 +100,8 @@ void E1000::resume() {
     schedule();
 }
 
-void E1000::config_written(unsigned offset, unsigned size) {
-    if (offset < pci::k_command + 2 && offset + size > pci::k_command && bus_master() && !m_paused) {
+void E1000::bus_master_allowed() {
+    if (!m_paused) {
         transmit();
         m_card_waits = false;
         m_cable->card_ready();

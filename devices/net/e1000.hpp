@@ -67,7 +67,7 @@ class E1000 final : public PciFunction, public NetCard {
 
     uint64_t bar_read(unsigned bar, uint64_t offset, unsigned size) override;
     void bar_write(unsigned bar, uint64_t offset, unsigned size, uint64_t value) override;
-    void config_written(unsigned offset, unsigned size) override;
+    void bus_master_allowed() override;
 
     // e1000_registers.cpp
     [[nodiscard]] uint32_t read_register(uint32_t offset);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "devices/net/e1000.hpp"
+#include "devices/net/frame_bytes.hpp"
 #include "vmm/base/bits.hpp"
 
 namespace skep {
@@ -24,11 +25,6 @@ constexpr uint8_t k_option_ip = 1;
 constexpr uint8_t k_option_tu = 2;
 constexpr uint8_t k_tcp_fin_psh = 0x09;
 constexpr size_t k_most_headers = 255;
-
-void put16(std::span<uint8_t> bytes, size_t at, uint32_t value) {
-    bytes[at] = static_cast<uint8_t>(value >> 8);
-    bytes[at + 1] = static_cast<uint8_t>(value);
-}
 
 }  // namespace
 

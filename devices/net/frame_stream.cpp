@@ -29,6 +29,14 @@ Front front_of(const NetFrame& frame) {
     return {static_cast<uint32_t>(sizeof(NetHeader)) + frame.bytes, k_frame, frame.header};
 }
 
+// What nobody here knows is not passed on: a guest's driver would see it.
+NetHeader known_parts(NetHeader header) {
+    header.flags &= net::k_needs_csum | net::k_data_valid;
+    header.gso_type = header.gso_type == net::k_gso_ecn ? net::k_gso_none : header.gso_type;
+    header.num_buffers = 0;
+    return header;
+}
+
 void append(std::vector<uint8_t>& to, const void* from, size_t size) {
     const auto* const bytes = static_cast<const uint8_t*>(from);
     to.insert(to.end(), bytes, bytes + size);
@@ -36,7 +44,7 @@ void append(std::vector<uint8_t>& to, const void* from, size_t size) {
 
 }  // namespace
 
-FrameStream::FrameStream(Fd socket) : m_fd(std::move(socket)), m_received(k_receive_bytes) {
+FrameStream::FrameStream(Fd socket) : m_fd(std::move(socket)), m_received(std::make_unique_for_overwrite<uint8_t[]>(k_receive_bytes)) {
     setsockopt(m_fd.get(), SOL_SOCKET, SO_SNDBUF, &k_socket_bytes, sizeof k_socket_bytes);  // as far as the host allows
 }
 
@@ -122,14 +130,14 @@ size_t FrameStream::send(std::span<const NetFrame> frames) {
 
 FrameStream::Fill FrameStream::fill() {
     if (m_from != 0) {
-        std::memmove(m_received.data(), &m_received[m_from], m_to - m_from);
+        std::memmove(m_received.get(), &m_received[m_from], m_to - m_from);
         m_to -= m_from;
         m_from = 0;
     }
-    if (m_to == m_received.size()) {
+    if (m_to == k_receive_bytes) {
         return Fill::nothing;
     }
-    const ssize_t got = recv(m_fd.get(), &m_received[m_to], m_received.size() - m_to, MSG_DONTWAIT);
+    const ssize_t got = recv(m_fd.get(), &m_received[m_to], k_receive_bytes - m_to, MSG_DONTWAIT);
     if (got < 0) {
         return errno == EAGAIN || errno == EINTR ? Fill::nothing : Fill::closed;
     }
@@ -172,6 +180,7 @@ bool FrameStream::take(const TakeFrames& frames, const TakeText& text) {
         if (is_frame) {
             NetFrame frame;
             std::memcpy(&frame.header, body, sizeof frame.header);
+            frame.header = known_parts(frame.header);
             frame.bytes = message.length - static_cast<uint32_t>(sizeof(NetHeader));
             m_batch.push_back(frame);
             m_batch_pieces.push_back({body + sizeof(NetHeader), frame.bytes});

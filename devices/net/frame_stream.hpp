@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -55,7 +56,7 @@ class FrameStream {
     Fd m_fd;
     std::vector<uint8_t> m_unsent;
     size_t m_unsent_from = 0;
-    std::vector<uint8_t> m_received;
+    std::unique_ptr<uint8_t[]> m_received;  // not filled: what never arrives costs no memory
     size_t m_from = 0;  // what has arrived and was not taken: [m_from, m_to)
     size_t m_to = 0;
     bool m_stopped = false;

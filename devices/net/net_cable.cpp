@@ -3,26 +3,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "devices/net/offload.hpp"
 
 namespace skep {
 namespace {
-
-// Copies the first bytes of a frame; returns how many there were.
-size_t copy_front(const NetFrame& frame, std::span<uint8_t> to) {
-    size_t done = 0;
-    for (const iovec& piece : frame.pieces) {
-        const size_t now = std::min(piece.iov_len, to.size() - done);
-        std::memcpy(to.data() + done, piece.iov_base, now);
-        done += now;
-        if (done == to.size()) {
-            break;
-        }
-    }
-    return done;
-}
 
 uint64_t bytes_of(std::span<const NetFrame> frames) {
     uint64_t bytes = 0;
@@ -56,6 +41,7 @@ void NetCable::connect(std::shared_ptr<NetBackend> backend) {
     {
         const std::lock_guard lock(m_mutex);
         m_backend = backend;
+        m_addresses = {};  // it had those on another network
         offloads = m_offloads;
     }
     if (backend) {
@@ -201,23 +187,15 @@ size_t NetCable::receive_unfit(const NetFrame& frame) {
         count_received(std::span(&one, taken));
         return taken;
     };
-    if ((frame.header.gso_type & ~net::k_gso_ecn) == net::k_gso_none) {
-        const bool sum_asked = (frame.header.flags & net::k_needs_csum) != 0;
-        if (sum_asked && !complete_checksum(bytes, frame.header)) {
-            ++m_dropped;
-            return 1;
-        }
-        return give(bytes);
-    }
     unsigned given = 0;
     unsigned lost = 0;
-    const bool is_tcp = segment_tcp(bytes, frame.header.gso_size, [&](std::span<const uint8_t> plain) {
+    const bool possible = make_plain(bytes, frame.header, [&](std::span<const uint8_t> plain) {
         ++(lost == 0 && give(plain) == 1 ? given : lost);
     });
-    if (is_tcp && given == 0 && lost != 0) {
+    if (possible && given == 0 && lost != 0) {
         return 0;  // the whole frame later
     }
-    m_dropped += is_tcp ? lost : 1;
+    m_dropped += possible ? lost : 1;
     return 1;
 }
 

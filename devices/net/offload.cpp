@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "devices/net/frame_bytes.hpp"
 #include "vmm/base/bits.hpp"
 
 namespace skep {
@@ -19,12 +20,6 @@ constexpr uint32_t k_udp_header = 8;
 constexpr uint32_t k_least_segment = 256;  // a guest that asks for less gets no more frames for it
 constexpr uint8_t k_tcp_fin_psh = 0x09;
 constexpr uint8_t k_tcp_cwr = 0x80;
-
-uint16_t get16(std::span<const uint8_t> bytes, size_t at) { return static_cast<uint16_t>(bytes[at] << 8 | bytes[at + 1]); }
-void put16(std::span<uint8_t> bytes, size_t at, uint32_t value) {
-    bytes[at] = static_cast<uint8_t>(value >> 8);
-    bytes[at + 1] = static_cast<uint8_t>(value);
-}
 
 bool layout_ip4(std::span<const uint8_t> frame, FrameLayout& layout, uint8_t& protocol) {
     if (frame.size() < layout.ip + 20) {
@@ -173,6 +168,44 @@ bool segment_tcp(std::span<const uint8_t> frame, uint16_t gso_size,
         done += piece;
     } while (done < data_bytes);
     return true;
+}
+
+bool header_is_sound(const NetHeader& header, uint32_t frame_bytes) {
+    if ((header.flags & net::k_needs_csum) != 0 && uint32_t{header.csum_start} + header.csum_offset + 2 > frame_bytes) {
+        return false;
+    }
+    switch (header.gso_type & ~net::k_gso_ecn) {
+        case net::k_gso_none: return true;
+        case net::k_gso_tcp4:
+        case net::k_gso_tcp6: return header.gso_size != 0;
+        default: return false;
+    }
+}
+
+bool make_plain(std::span<uint8_t> frame, const NetHeader& header,
+                const std::function<void(std::span<const uint8_t>)>& emit) {
+    if ((header.gso_type & ~net::k_gso_ecn) != net::k_gso_none) {
+        return segment_tcp(frame, header.gso_size, emit);
+    }
+    const bool sum_asked = (header.flags & net::k_needs_csum) != 0;
+    if (sum_asked && !complete_checksum(frame, header)) {
+        return false;
+    }
+    emit(frame);
+    return true;
+}
+
+size_t copy_front(const NetFrame& frame, std::span<uint8_t> to) {
+    size_t done = 0;
+    for (const iovec& piece : frame.pieces) {
+        const size_t now = std::min(piece.iov_len, to.size() - done);
+        std::memcpy(to.data() + done, piece.iov_base, now);
+        done += now;
+        if (done == to.size()) {
+            break;
+        }
+    }
+    return done;
 }
 
 void fragment_ip4(std::span<const uint8_t> frame, uint32_t mtu, const std::function<void(std::span<const uint8_t>)>& emit) {

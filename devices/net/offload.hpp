@@ -39,10 +39,21 @@ void write_checksums(std::span<uint8_t> frame, const FrameLayout& layout);
 // Does what k_needs_csum asks for; false when the places are not in the frame.
 [[nodiscard]] bool complete_checksum(std::span<uint8_t> frame, const NetHeader& header);
 
+// Whether a header of unknown origin asks only for what there is, at places that are in its frame.
+[[nodiscard]] bool header_is_sound(const NetHeader& header, uint32_t frame_bytes);
+
 // The frame as plain ones, each with right checksums and no more than the header's gso_size of data; `emit` gets each.
 // False: it is no such TCP segment, and nothing was emitted.
 [[nodiscard]] bool segment_tcp(std::span<const uint8_t> frame, uint16_t gso_size,
                                const std::function<void(std::span<const uint8_t>)>& emit);
+
+// A frame as a receiver without offloads must have it: `emit` gets it with its checksum completed, or its segments. False:
+// its header asks for what cannot be done, and nothing was emitted. Changes the frame.
+[[nodiscard]] bool make_plain(std::span<uint8_t> frame, const NetHeader& header,
+                              const std::function<void(std::span<const uint8_t>)>& emit);
+
+// Copies the first bytes of a frame; returns how many there were.
+size_t copy_front(const NetFrame& frame, std::span<uint8_t> to);
 
 // An IPv4 packet of more than `mtu` bytes (from its IP header on) in fragments (RFC 791, 3.2); other frames are dropped.
 void fragment_ip4(std::span<const uint8_t> frame, uint32_t mtu, const std::function<void(std::span<const uint8_t>)>& emit);

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "devices/net/user_backend.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <array>
@@ -15,14 +12,13 @@
 #include <cstring>
 
 #include "vmm/base/log.hpp"
-
-extern char** environ;
+#include "vmm/base/passed_fds.hpp"
 
 namespace skep {
 namespace {
 
 constexpr int k_start_milliseconds = 10'000;
-constexpr int k_child_channel = 3;  // the descriptor on which skep-net finds its end
+constexpr int k_end_milliseconds = 2000;
 
 tl::unexpected<Error> no_process(const std::string& why) {
     return fail(ErrorKind::io, "The network process did not start ({}); 'skepctl doctor' knows more, and with the card's back end none the machine starts.", why);
@@ -30,13 +26,10 @@ tl::unexpected<Error> no_process(const std::string& why) {
 
 }  // namespace
 
-Result<std::shared_ptr<UserBackend>> UserBackend::start(NetThread& thread, const std::filesystem::path& program,
-                                                        const UserBackendConfig& config) {
+Result<std::shared_ptr<UserBackend>> UserBackend::start(NetThread& thread, Fd channel, const UserBackendConfig& config) {
     std::shared_ptr<UserBackend> backend(new UserBackend(thread));
     backend->m_restricted = config.restricted;
-    if (Status spawned = backend->spawn(program); !spawned) {
-        return tl::unexpected(spawned.error());
-    }
+    backend->m_channel = std::move(channel);
     std::string why;
     auto socket = backend->receive_socket(why);
     if (!socket) {
@@ -62,43 +55,9 @@ UserBackend::~UserBackend() {
         const std::lock_guard lock(m_mutex);
         m_link.reset();
     });
-    m_channel.reset();  // at which skep-net ends
-    if (m_pid > 0) {
-        waitpid(m_pid, nullptr, 0);
-    }
-}
-
-Status UserBackend::spawn(const std::filesystem::path& program) {
-    std::array<int, 2> ends{-1, -1};
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-        return no_process(std::strerror(errno));
-    }
-    m_channel.reset(ends[0]);
-    const Fd theirs(ends[1]);
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    sigset_t none;
-    sigemptyset(&none);
-    posix_spawnattr_setsigmask(&attributes, &none);  // the worker's threads have some blocked
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    posix_spawn_file_actions_adddup2(&actions, theirs.get(), k_child_channel);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    const std::string path = program.string();
-    std::array<char*, 2> arguments{const_cast<char*>(path.c_str()), nullptr};
-    const int error = theirs.get() == k_child_channel
-                          ? EBUSY  // dup2 onto itself would keep the close-on-exec flag
-                          : posix_spawn(&m_pid, path.c_str(), &actions, &attributes, arguments.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    if (error != 0) {
-        m_pid = -1;
-        return fail(ErrorKind::not_found, "Cannot start '{}' ({}), which the network needs; 'skepctl doctor' knows more.",
-                    path, std::strerror(error));
-    }
-    return {};
+    shutdown(m_channel.get(), SHUT_WR);  // at which skep-net ends
+    pollfd ending{m_channel.get(), 0, 0};
+    poll(&ending, m_channel ? 1 : 0, m_channel ? k_end_milliseconds : 0);
 }
 
 // The socket of a new process, with why the one before ended.
@@ -108,22 +67,13 @@ Result<Fd> UserBackend::receive_socket(std::string& why) const {
         return no_process("it says nothing");
     }
     std::array<char, 256> text{};
-    iovec piece{text.data(), text.size() - 1};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    const ssize_t got = recvmsg(m_channel.get(), &message, MSG_CMSG_CLOEXEC);
-    const cmsghdr* const part = got > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-    if (part == nullptr || part->cmsg_type != SCM_RIGHTS || part->cmsg_len != CMSG_LEN(sizeof(int))) {
+    std::vector<Fd> passed;
+    const ssize_t got = receive_with_fds(m_channel.get(), text.data(), text.size() - 1, passed);
+    if (got <= 0 || passed.size() != 1) {
         return no_process("it has ended");
     }
     why.assign(text.data(), static_cast<size_t>(got));
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(part), sizeof fd);
-    return Fd(fd);
+    return std::move(passed.front());
 }
 
 void UserBackend::on_channel() {
@@ -163,10 +113,6 @@ void UserBackend::use_socket(Fd socket) {
     link->send_text(offloads);
 }
 
-void UserBackend::attach(NetSink* sink) {
-    m_thread.run([&] { m_sink = sink; });
-}
-
 size_t UserBackend::send(std::span<const NetFrame> frames) {
     std::shared_ptr<FrameLink> link;
     {
@@ -179,14 +125,6 @@ size_t UserBackend::send(std::span<const NetFrame> frames) {
         m_thread.loop().post([link] {});
     }
     return taken;
-}
-
-void UserBackend::request_room() {
-    m_thread.loop().post([this] {
-        if (m_sink != nullptr) {
-            m_sink->room();
-        }
-    });
 }
 
 void UserBackend::sink_ready() {

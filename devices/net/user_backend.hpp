@@ -4,7 +4,6 @@
 #pragma once
 
 #include <condition_variable>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,8 +13,7 @@
 
 #include "devices/net/frame_link.hpp"
 #include "devices/net/nat_report.hpp"
-#include "devices/net/net_backend.hpp"
-#include "devices/net/net_thread.hpp"
+#include "devices/net/threaded_backend.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/spec/network_forward.hpp"
 
@@ -26,18 +24,16 @@ struct UserBackendConfig {
     std::vector<NetworkForward> forwards;
 };
 
-class UserBackend final : public NetBackend, private FrameLinkOwner {
+class UserBackend final : public ThreadedBackend, private FrameLinkOwner {
   public:
-    // Starts `program` (skep-net); fails when it cannot be, or a forward's port is taken. Control thread, before the
-    // sandbox closes.
-    static Result<std::shared_ptr<UserBackend>> start(NetThread& thread, const std::filesystem::path& program,
-                                                      const UserBackendConfig& config);
+    // channel: to a skep-net that was started for it. Fails when that says nothing, or a forward's port is taken. Control
+    // thread; in the sandbox, too.
+    static Result<std::shared_ptr<UserBackend>> start(NetThread& thread, Fd channel, const UserBackendConfig& config);
+    // Waits a moment for the process to end, and so for its ports to be free.
     ~UserBackend() override;
 
     // NetBackend
-    void attach(NetSink* sink) override;
     size_t send(std::span<const NetFrame> frames) override;
-    void request_room() override;
     void sink_ready() override;
     void set_offloads(const NetOffloads& offloads) override;
 
@@ -53,7 +49,7 @@ class UserBackend final : public NetBackend, private FrameLinkOwner {
     static constexpr int k_answer_milliseconds = 3000;
 
   private:
-    explicit UserBackend(NetThread& thread) : m_thread(thread) {}
+    explicit UserBackend(NetThread& thread) : ThreadedBackend(thread) {}
 
     // FrameLinkOwner
     size_t link_frames(FrameLink& link, std::span<const NetFrame> frames) override;
@@ -61,17 +57,13 @@ class UserBackend final : public NetBackend, private FrameLinkOwner {
     void link_room(FrameLink& link) override;
     void link_closed(FrameLink& link) override;
 
-    [[nodiscard]] Status spawn(const std::filesystem::path& program);
     [[nodiscard]] Result<Fd> receive_socket(std::string& why) const;
     void on_channel();
     void use_socket(Fd socket);
     [[nodiscard]] Status ask(const std::string& words);
     [[nodiscard]] std::string offloads_text() const;
 
-    NetThread& m_thread;
     Fd m_channel;  // to the process that starts the other
-    pid_t m_pid = -1;
-    NetSink* m_sink = nullptr;  // network thread
     bool m_restricted = false;
 
     mutable std::mutex m_mutex;

@@ -9,6 +9,7 @@
 
 #include "devices/nvme/nvme_regs.hpp"
 #include "vmm/base/bits.hpp"
+#include "vmm/base/fnv.hpp"
 
 namespace skep {
 namespace {
@@ -27,14 +28,6 @@ std::string text_field(const std::string& text, size_t size) {
     std::string field = text.substr(0, size);
     field.resize(size, ' ');
     return field;
-}
-
-// FNV-1a, 64 bits: names of one machine need no more to differ.
-uint64_t hash(uint64_t basis, const std::string& text) {
-    for (const char character : text) {
-        basis = (basis ^ static_cast<uint8_t>(character)) * 0x100'0000'01b3;
-    }
-    return basis;
 }
 
 }  // namespace
@@ -94,8 +87,8 @@ NvmePage identify_descriptors(const NvmeIdentity& identity) {
     page[0] = k_uuid;
     page[1] = 16;
     const std::string name = text_field(identity.serial, 20) + identity.model;
-    store_le<uint64_t>(&page[4], hash(0xcbf2'9ce4'8422'2325, name));
-    store_le<uint64_t>(&page[12], hash(0x8422'2325'cbf2'9ce4, name));
+    store_le<uint64_t>(&page[4], fnv1a(name));
+    store_le<uint64_t>(&page[12], fnv1a(name, 0x8422'2325'cbf2'9ce4));
     page[4 + 6] = static_cast<uint8_t>((page[4 + 6] & 0x0f) | 0x80);  // RFC 9562: version 8, made in a way of one's own
     page[4 + 8] = static_cast<uint8_t>((page[4 + 8] & 0x3f) | 0x80);
     return page;

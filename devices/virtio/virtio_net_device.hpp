@@ -101,7 +101,7 @@ class VirtioNet final : public VirtioDevice, public NetCard {
     void transmit(unsigned pair);
     [[nodiscard]] bool transmit_some(unsigned pair, Virtqueue& queue);
     [[nodiscard]] bool send_batch(unsigned pair, Virtqueue& queue, std::vector<VirtioChain>& chains);
-    [[nodiscard]] bool header_is_sound(const NetHeader& header, uint64_t bytes) const;
+    [[nodiscard]] bool may_ask(const NetHeader& header) const;
     enum class Placed { yes, no_buffers, dropped };
     Placed place(unsigned pair, const NetFrame& frame);
     [[nodiscard]] bool gather_buffers(Receiver& receiver, Virtqueue& queue, uint64_t bytes);

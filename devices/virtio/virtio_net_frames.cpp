@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "devices/net/offload.hpp"
 #include "devices/virtio/virtio_net_device.hpp"
 
 namespace skep {
@@ -68,7 +69,8 @@ bool VirtioNet::send_batch(unsigned pair, Virtqueue& queue, std::vector<VirtioCh
         NetFrame frame;
         const bool long_enough = bytes >= k_header + net::k_header_bytes && bytes <= k_header + net::k_most_frame_bytes;
         if (long_enough && chain.read(m_memory, 0, &frame.header, k_header) &&
-            header_is_sound(frame.header, bytes - k_header) &&
+            may_ask(frame.header) &&
+            header_is_sound(frame.header, static_cast<uint32_t>(bytes - k_header)) &&
             chain.slices(m_memory, VirtioChain::Part::readable, k_header, bytes - k_header, m_pieces)) {
             frame.bytes = static_cast<uint32_t>(bytes - k_header);
             frame.header.num_buffers = 0;
@@ -96,16 +98,15 @@ bool VirtioNet::send_batch(unsigned pair, Virtqueue& queue, std::vector<VirtioCh
     return m_transmitters[pair].waiting.empty();
 }
 
-bool VirtioNet::header_is_sound(const NetHeader& header, uint64_t bytes) const {
-    if ((header.flags & net::k_needs_csum) != 0 &&
-        (!has(virtio_net::k_csum) || uint64_t{header.csum_start} + header.csum_offset + 2 > bytes)) {
+// It may ask only for what the driver has negotiated.
+bool VirtioNet::may_ask(const NetHeader& header) const {
+    if ((header.flags & net::k_needs_csum) != 0 && !has(virtio_net::k_csum)) {
         return false;
     }
     switch (header.gso_type & ~net::k_gso_ecn) {
-        case net::k_gso_none: return true;
-        case net::k_gso_tcp4: return has(virtio_net::k_host_tso4) && header.gso_size != 0;
-        case net::k_gso_tcp6: return has(virtio_net::k_host_tso6) && header.gso_size != 0;
-        default: return false;
+        case net::k_gso_tcp4: return has(virtio_net::k_host_tso4);
+        case net::k_gso_tcp6: return has(virtio_net::k_host_tso6);
+        default: return true;
     }
 }
 

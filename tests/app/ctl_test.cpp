@@ -311,6 +311,22 @@ TEST_F(CtlTest, media_are_changed_in_the_settings_and_live) {
     EXPECT_EQ(ctl({"insert", "a", "/none"}).code, 1);
 }
 
+TEST_F(CtlTest, medium_in_the_settings_of_a_running_machine_is_changed_by_its_worker_or_not_at_all) {
+    const std::string file = (m_folder / "x.iso").string();
+    ASSERT_TRUE(replace_file(file, std::string(2048, 'x')));
+    ctl({"create", "a", "--set", "rng=false"});
+    const auto bundle = find_bundle("a").value();
+    ASSERT_TRUE(bundle.update([&](VmSpec& spec) -> Status {
+        spec.cds = {{"cd0", file, {}}, {"cd9", file, {}}};
+        return {};
+    }));
+    ctl({"start", "a"});
+    EXPECT_EQ(ctl({"set", "a", "cds.cd0.file="}).out, "Saved.\n");
+    EXPECT_EQ(bundle.load()->find_cd("cd0")->file, "");
+    EXPECT_EQ(ctl({"set", "a", "cds.cd9.file="}).error, "skepctl: The machine has no CD drive 'cd9'.\n");  // this worker says so
+    EXPECT_EQ(bundle.load()->find_cd("cd9")->file, file);
+}
+
 TEST_F(CtlTest, run_gives_the_workers_exit_code_and_output) {
     const Outcome off = ctl({"run", "--memory", "64", "--disk", "10M", "--exit-on-reboot"});
     EXPECT_EQ(off.code, 1) << off.error;
@@ -336,6 +352,15 @@ TEST_F(CtlTest, new_machine_has_a_network_card_unless_told_otherwise) {
     const Json two = json_of({"info", "c"});
     EXPECT_EQ(two["networks[0].forwards"], "2222:22");
     EXPECT_EQ(two["networks[1].backend"], "none");
+    ctl({"create", "d", "--network", "socket,network=lab", "--network", "tap,network=br0"});
+    const Json named = json_of({"info", "d"});
+    EXPECT_EQ(named["networks[0].network"], "lab");
+    EXPECT_EQ(named["networks[1].backend"], "tap");
+    for (const std::string wrong : {"socket", "tap", "socket,network=a/b", "tap,network=a-name-that-is-too-long"}) {
+        const Outcome refused = ctl({"create", "e", "--network", wrong});
+        EXPECT_EQ(refused.code, 1) << wrong;
+        EXPECT_EQ(std::ranges::count(refused.error, '\n'), 1) << refused.error;
+    }
 }
 
 TEST_F(CtlTest, doctor_reports_every_check) {

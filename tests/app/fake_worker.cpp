@@ -2,7 +2,7 @@
 // A worker without a machine, for the tests of the launcher and of skepctl: it keeps the start contract and the control
 // protocol, prints a line on its console and echoes input in capitals. What the notes of its spec say, it does:
 // "refuse" ends at once with a sentence, "crash" kills itself, "exit N" (with --stdio) ends with that code at the end of
-// a line of input, "hang" never ends by itself.
+// a line of input, "hang" never ends by itself, "mute" listens and says nothing, "late" listens only after half a second.
 #include <signal.h>
 #include <unistd.h>
 
@@ -71,6 +71,9 @@ int run_bundle(const std::string& folder) {
     if (spec->notes == "crash") {
         raise(SIGKILL);
     }
+    if (spec->notes == "late") {
+        std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    }
     EventLoop loop;
     WorkerMachine machine(loop);
     ConsoleHub console(loop);
@@ -80,6 +83,9 @@ int run_bundle(const std::string& folder) {
         return 4;
     }
     console.write(bytes_of("login: "));
+    if (spec->notes == "mute") {
+        pause();
+    }
     loop.run();
     console.close();
     const Status recorded = record_exit(folder, 1, "The guest has powered off.");

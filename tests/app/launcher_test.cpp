@@ -11,7 +11,7 @@
 namespace skep {
 namespace {
 
-using std::chrono::seconds;
+using std::chrono::milliseconds;
 
 class LauncherTest : public testing::Test {
   protected:
@@ -88,6 +88,27 @@ TEST_F(LauncherTest, killed_worker_is_seen_as_crashed_by_everybody) {
     EXPECT_TRUE(std::filesystem::exists(bundle.log_folder() / "worker.log.1"));
 }
 
+TEST_F(LauncherTest, worker_that_is_late_is_waited_for_and_it_is_said) {
+    std::string said;
+    const auto launched = launch(make("late"), "test", {.quiet = milliseconds(0)}, [&](const std::string& text) { said += text + "\n"; });
+    ASSERT_TRUE(launched) << launched.error().message;
+    EXPECT_NE(said.find(fmt::format("The worker of 'a' (process {}) is still putting the machine together.\n", launched->process.pid())),
+              std::string::npos)
+        << said;
+    kill(launched->process.pid(), SIGKILL);
+}
+
+TEST_F(LauncherTest, worker_that_listens_and_does_nothing_is_given_up_with_a_way_out) {
+    const Bundle bundle = make("mute");
+    const auto launched = launch(bundle, "test", {.still = milliseconds(400)});
+    ASSERT_FALSE(launched);
+    const pid_t worker = worker_state(bundle).pid;
+    EXPECT_EQ(launched.error().kind, ErrorKind::cancelled);
+    EXPECT_NE(launched.error().message.find("does not answer yet and has done nothing for"), std::string::npos)
+        << launched.error().message;
+    EXPECT_NE(launched.error().message.find(fmt::format("kill -9 {}", worker)), std::string::npos) << launched.error().message;
+    kill(worker, SIGKILL);
+}
 
 TEST_F(LauncherTest, log_tail_gives_the_last_lines) {
     const Bundle bundle = make("");

@@ -96,9 +96,13 @@ class FakeMachineControl : public MachineControl {
     std::vector<StickInfo> sticks() override { return m_sticks; }
     Status retry() override { return remember("retry", MachineState::running); }
     ScreenControl* screen() override { return m_has_screen ? &m_screen : nullptr; }
-    std::string info_json() override { return m_info; }
+    std::string info_json() override {
+        m_asked.emplace_back("info");
+        return m_infos_without_use != 0 && m_infos_without_use-- != 0 ? R"({"disks": [{"id": "disk0"}]})" : m_info;
+    }
 
     MachineState m_state = MachineState::running;
+    unsigned m_infos_without_use = 0;  // so often it does not know what its disks use
     std::string m_info = R"({"disks": [{"id": "disk0", "written": 42}]})";
     std::vector<std::string> m_asked;
     std::vector<StickInfo> m_sticks;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "devices/block/block_backend.hpp"
+#include "devices/block/block_requests.hpp"
 
 namespace skep::test {
 
@@ -99,14 +100,12 @@ class MemoryBlock final : public BlockBackend {
     }
 
     BlockStatus carry_out(const BlockRequest& request) {
-        const bool moves = request.op == BlockOp::read || request.op == BlockOp::write;
-        const uint64_t length = request.op == BlockOp::flush ? 0 : moves ? total_bytes(request.buffers) : request.length;
-        const bool changes = request.op != BlockOp::read && request.op != BlockOp::flush;
-        if (length > data.size() || request.offset > data.size() - length || (changes && m_info.read_only)) {
+        const uint64_t length = request_length(request);
+        if (length > data.size() || request.offset > data.size() - length || (changes_data(request.op) && m_info.read_only)) {
             return BlockStatus::io_error;
         }
         uint8_t* at = data.data() + request.offset;
-        if (!moves) {
+        if (!has_buffers(request.op)) {
             std::fill(at, at + length, uint8_t{0});
             return BlockStatus::ok;
         }

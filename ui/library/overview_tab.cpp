@@ -13,6 +13,7 @@
 #include "ui/model/background.hpp"
 #include "ui/model/vm_session.hpp"
 #include "ui/widgets/dialogs.hpp"
+#include "vmm/spec/network_forward.hpp"
 
 namespace skep::ui {
 
@@ -135,7 +136,7 @@ QString OverviewTab::network_text() const {
         const QString id = to_qstring(card.id);
         const auto state = std::ranges::find(m_session->networks(), id, &NetworkState::id);
         if (state == m_session->networks().end()) {
-            lines << tr("%1: %2").arg(id, card.backend == NetworkBackend::user ? tr("this computer's network") : tr("connected to nothing"));
+            lines << tr("%1: %2").arg(id, to_qstring(describe_connection(card)));
             continue;
         }
         QStringList addresses;
@@ -147,7 +148,8 @@ QString OverviewTab::network_text() const {
         const QString who = !state->link           ? tr("the cable is unplugged")
                             : addresses.isEmpty() ? tr("no address yet")
                                                   : addresses.join(QStringLiteral(", "));
-        lines << tr("%1: %2 — %3 received, %4 sent").arg(id, who, size_text(state->received), size_text(state->sent));
+        const QString where = state->backend.isEmpty() || state->backend == QStringLiteral("user") ? who : tr("%1, %2").arg(state->connected_to, who);
+        lines << tr("%1: %2 — %3 received, %4 sent").arg(id, where, size_text(state->received), size_text(state->sent));
     }
     return lines.join(u'\n');
 }

@@ -380,7 +380,10 @@ void VmPage::save_settings(SettingsDialog* dialog) {
                                }
                                return {};
                            },
-                           [this, original = dialog->original(), wanted] { m_session->change_networks(original, wanted); });
+                           [this, original = dialog->original(), wanted] {
+                               m_session->change_networks(original, wanted);
+                               m_session->change_media(original, wanted);
+                           });
     if (new_name != m_session->name()) {
         m_session->rename(new_name);
     }

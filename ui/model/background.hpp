@@ -18,6 +18,19 @@ namespace skep::ui {
     return QString::fromUtf8(text.data(), static_cast<qsizetype>(text.size()));
 }
 
+// Has `what` done on the window's thread, unless `context` is gone by then. Any thread.
+template <typename Context, typename What>
+void on_window_thread(const QPointer<Context>& context, What what) {
+    QMetaObject::invokeMethod(
+        QCoreApplication::instance(),
+        [context, what = std::move(what)]() mutable {
+            if (context) {
+                what();
+            }
+        },
+        Qt::QueuedConnection);
+}
+
 // Runs `work` on the thread pool and then `done(result)` on the window's thread, unless `context` is gone by then.
 // `work` must not touch `context`.
 template <typename Work, typename Done>
@@ -27,14 +40,7 @@ void in_background(QObject* context, Work work, Done done) {
     auto shared_done = std::make_shared<Done>(std::move(done));
     QThreadPool::globalInstance()->start([guard = QPointer<QObject>(context), shared_work, shared_done] {
         auto value = std::make_shared<Value>((*shared_work)());
-        QMetaObject::invokeMethod(
-            QCoreApplication::instance(),
-            [guard, value, shared_done] {
-                if (guard) {
-                    (*shared_done)(std::move(*value));
-                }
-            },
-            Qt::QueuedConnection);
+        on_window_thread(guard, [value, shared_done] { (*shared_done)(std::move(*value)); });
     });
 }
 

@@ -23,6 +23,8 @@ std::vector<NetworkState> parse_networks(const std::string& info_json) {
         const QJsonObject glass = from.value(QLatin1String("glass")).toObject();
         NetworkState& network = networks.emplace_back();
         network.id = text(from, "id");
+        network.backend = text(from, "backend");
+        network.connected_to = text(from, "connected_to");
         network.ip = text(from, "ip");
         network.ip6 = text(from, "ip6");
         network.link = from.value(QLatin1String("link")).toBool(true);

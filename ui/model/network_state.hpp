@@ -25,6 +25,8 @@ struct NetworkState {
         bool operator==(const Connection&) const = default;
     };
     QString id;
+    QString backend;       // "user", "socket", ...
+    QString connected_to;  // "private network 'lab', 1 other machine"
     QString ip;   // empty while the guest has said none
     QString ip6;
     bool link = true;

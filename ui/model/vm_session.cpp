@@ -7,6 +7,7 @@
 #include <QFileInfo>
 
 #include "ui/model/background.hpp"
+#include "vmm/control/medium_changes.hpp"
 
 namespace skep::ui {
 
@@ -21,6 +22,9 @@ bool differs_for_the_guest(VmSpec one, VmSpec other) {
         spec->os.clear();
         for (CdSpec& cd : spec->cds) {
             cd.file.clear();
+        }
+        for (NetworkSpec& network : spec->networks) {  // what a running machine takes at once
+            network = {.id = network.id, .card = network.card, .backend = {}, .network = {}, .mac = network.mac, .forwards = {}, .unknown = network.unknown};
         }
     }
     return one != other;
@@ -222,7 +226,12 @@ void VmSession::start() {
     m_busy = true;
     set_state(VmState::starting, {});
     in_background(
-        this, [bundle = *m_bundle] { return launch(bundle, k_program); },
+        this,
+        [bundle = *m_bundle, session = QPointer<VmSession>(this)] {
+            return launch(bundle, k_program, {}, [session](const std::string& sentence) {
+                on_window_thread(session, [session, sentence] { session->set_state(VmState::starting, to_qstring(sentence)); });
+            });
+        },
         [this](Result<Launched> launched) {
             m_busy = false;
             if (launched) {
@@ -358,14 +367,15 @@ void VmSession::read_sticks(const MessageValues& values) {
     emit changed();
 }
 
-void VmSession::send(MessageType type, MessageValues values, const QString& title, unsigned port, std::function<void()> refused) {
+void VmSession::send(MessageType type, MessageValues values, const QString& title, unsigned port, std::function<void()> refused,
+                     const Fd& passed) {
     if (!m_client) {
         if (!title.isEmpty()) {
             emit failed(title, tr("“%1” is not running.").arg(m_name));
         }
         return;
     }
-    const auto id = m_client->start_request(type, std::move(values));
+    const auto id = m_client->start_request(type, std::move(values), passed);
     if (!id) {
         link_gone();
         return;
@@ -418,6 +428,15 @@ void VmSession::insert(const QString& drive, const QString& file) {
                     }
                     return {};
                 });
+}
+
+void VmSession::change_media(const VmSpec& before, const VmSpec& after) {
+    if (!m_client) {
+        return;
+    }
+    for (const MediumChange& change : medium_changes(before, after)) {
+        send(change.type(), change.values(), tr("The CD was not changed"));
+    }
 }
 
 void VmSession::attach_stick(const QString& file) {

@@ -15,6 +15,7 @@
 #include "ui/model/network_state.hpp"
 #include "vmm/control/client.hpp"
 #include "vmm/control/launcher.hpp"
+#include "vmm/control/network_changes.hpp"
 #include "vmm/spec/bundle.hpp"
 
 namespace skep::ui {
@@ -98,6 +99,8 @@ class VmSession : public QObject {
     // Tells a running machine what it takes at once of changed network settings, which are saved already. A port that is
     // taken is told by failed() and taken out of the settings again.
     void change_networks(const VmSpec& before, const VmSpec& after);
+    // The same of the CDs in its drives; one that cannot be inserted is told by failed() and waits for the next start.
+    void change_media(const VmSpec& before, const VmSpec& after);
     // The running machine's networks are asked for: networks_changed() when they are known. Empty while it is off.
     void ask_networks();
     [[nodiscard]] const std::vector<NetworkState>& networks() const { return m_networks; }
@@ -133,7 +136,8 @@ class VmSession : public QObject {
     void handle_reply(const Reply& reply);
     void read_sticks(const MessageValues& values);
     void send(MessageType type, MessageValues values, const QString& title, unsigned port = 0,
-              std::function<void()> refused = {});
+              std::function<void()> refused = {}, const Fd& passed = Fd());
+    void send_network_change(const VmSpec& before, const NetworkChange& change, const Result<Fd>& opened);
     void set_state(VmState state, const QString& reason);
     void set_machine_state(const std::string& state, const QString& reason);
     void learn_end();

@@ -202,6 +202,14 @@ QWidget* NewSheet::build_advanced() {
     m_disk_bus->addItem(choice_text("disks[].bus", "nvme"), static_cast<int>(DiskBus::nvme));
     m_disk_bus->addItem(choice_text("disks[].bus", "ahci"), static_cast<int>(DiskBus::ahci));
     form->addRow(tr("Disk bus:"), m_disk_bus);
+    m_disk_format = new QComboBox(m_advanced);
+    m_disk_format->setObjectName(QStringLiteral("diskFormat"));
+    m_disk_format->setAccessibleName(tr("Image of the new disk"));
+    m_disk_format->addItem(choice_text("disks[].format", "raw"), static_cast<int>(DiskFormat::raw));
+    m_disk_format->addItem(choice_text("disks[].format", "qcow2"), static_cast<int>(DiskFormat::qcow2));
+    form->addRow(tr("New disk's image:"), m_disk_format);
+    connect(m_disk_format, &QComboBox::currentIndexChanged, this,
+            [this] { m_draft.set_disk_format(static_cast<DiskFormat>(m_disk_format->currentData().toInt())); });
     connect(m_disk_bus, &QComboBox::currentIndexChanged, this,
             [this] { m_draft.set_disk_bus(static_cast<DiskBus>(m_disk_bus->currentData().toInt())); });
     connect(toggle, &QToolButton::toggled, this, [this, toggle](bool open) {

@@ -65,6 +65,7 @@ class NewSheet : public QDialog {
     QSpinBox* m_disk = nullptr;
     QLabel* m_disk_note = nullptr;
     QComboBox* m_disk_bus = nullptr;
+    QComboBox* m_disk_format = nullptr;
     QCheckBox* m_network = nullptr;
     UnattendedBox* m_unattended = nullptr;
     QScrollArea* m_scroll = nullptr;

@@ -4,6 +4,7 @@
 
 #include <QCoreApplication>
 
+#include "devices/formats/new_disk.hpp"
 #include "ui/model/background.hpp"
 #include "vmm/spec/network_forward.hpp"
 #include "vmm/spec/validate.hpp"
@@ -28,6 +29,10 @@ VmSpec fresh_spec(const std::filesystem::path& root, const std::string& name) {
 std::string file_stem(const std::string& path) {
     const std::string stem = std::filesystem::path(path).stem().string();
     return name_problem(stem).empty() ? stem : std::string("New VM");
+}
+
+Firmware firmware_for(const MediumInfo& medium) {
+    return best_firmware(medium) == BootBy::uefi ? Firmware::uefi : Firmware::bios;
 }
 
 }  // namespace
@@ -91,7 +96,7 @@ void NewVmDraft::use_iso(const MediumInfo& medium) {
     m_spec.cds.push_back({"cd0", medium.path, {}});
     m_spec.display = DisplayKind::vga;  // whatever an installer or live system shows, it shows there
     m_disk_gib = medium.os.needs_disk ? medium.os.disk_gib : 0;
-    m_spec.firmware = best_firmware(medium) == BootBy::uefi ? Firmware::uefi : Firmware::bios;
+    m_spec.firmware = firmware_for(medium);
 }
 
 void NewVmDraft::use_disk(const MediumInfo& medium) {
@@ -102,7 +107,7 @@ void NewVmDraft::use_disk(const MediumInfo& medium) {
     disk.bus = m_disk_bus;
     disk.format = medium.kind == MediumKind::qcow2 ? DiskFormat::qcow2 : DiskFormat::raw;
     m_spec.disks.push_back(disk);
-    m_spec.firmware = best_firmware(medium) == BootBy::uefi ? Firmware::uefi : Firmware::bios;
+    m_spec.firmware = firmware_for(medium);
     m_spec.display = DisplayKind::vga;
     m_disk_gib = 0;
 }
@@ -161,7 +166,7 @@ Status NewVmDraft::fill(const Bundle& bundle) const {
         return tl::unexpected(spec.error());
     }
     if (m_disk_gib != 0) {
-        if (auto disk = bundle.create_disk(*spec, {.bytes = uint64_t{m_disk_gib} << 30, .bus = m_disk_bus}); !disk) {
+        if (auto disk = bundle.create_disk(*spec, new_disk(uint64_t{m_disk_gib} << 30, m_disk_bus, m_disk_format)); !disk) {
             return tl::unexpected(disk.error());
         }
     }

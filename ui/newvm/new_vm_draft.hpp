@@ -37,6 +37,9 @@ class NewVmDraft {
     void set_disk_gib(unsigned gib) { m_disk_gib = gib; }
     [[nodiscard]] DiskBus disk_bus() const { return m_disk_bus; }
     void set_disk_bus(DiskBus bus) { m_disk_bus = bus; }
+    // Of the new disk: raw or qcow2.
+    [[nodiscard]] DiskFormat disk_format() const { return m_disk_format; }
+    void set_disk_format(DiskFormat format) { m_disk_format = format; }
     // Why the chosen medium takes no answers beforehand; empty: it does.
     [[nodiscard]] QString unattended_problem() const;
     void set_answers(std::optional<AnswerForm> form) { m_answers = std::move(form); }
@@ -59,6 +62,7 @@ class NewVmDraft {
     std::optional<AnswerForm> m_answers;
     unsigned m_disk_gib = 20;
     DiskBus m_disk_bus = DiskBus::virtio;
+    DiskFormat m_disk_format = DiskFormat::raw;
 };
 
 }  // namespace skep::ui

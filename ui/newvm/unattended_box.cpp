@@ -29,11 +29,11 @@ UnattendedBox::UnattendedBox(QWidget* parent) : QGroupBox(tr("Install &without q
     auto* form = new QFormLayout(m_fields);
     form->setContentsMargins(0, 0, 0, 0);
     form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
-    m_full_name = add_row(form, "unattendedFullName", tr("Full name:"), false);
-    m_user = add_row(form, "unattendedUser", tr("User name:"), false);
-    m_password = add_row(form, "unattendedPassword", tr("Password:"), true);
-    m_again = add_row(form, "unattendedAgain", tr("Password again:"), true);
-    m_host_name = add_row(form, "unattendedHostName", tr("Host name:"), false);
+    m_full_name = add_row(form, "unattendedFullName", tr("Full name:"), full_name_problem);
+    m_user = add_row(form, "unattendedUser", tr("User name:"), user_problem);
+    m_password = add_row(form, "unattendedPassword", tr("Password:"), password_problem);
+    m_again = add_row(form, "unattendedAgain", tr("Password again:"), nullptr);
+    m_host_name = add_row(form, "unattendedHostName", tr("Host name:"), host_name_problem);
     connect(m_host_name.line, &QLineEdit::textEdited, this, [this] { m_host_name_typed = true; });
     auto* layout = new QVBoxLayout(this);
     layout->addWidget(m_reason);
@@ -42,8 +42,9 @@ UnattendedBox::UnattendedBox(QWidget* parent) : QGroupBox(tr("Install &without q
     set_reason({});
 }
 
-UnattendedBox::Row UnattendedBox::add_row(QFormLayout* form, const char* name, const QString& label, bool secret) {
-    Row row{new QLineEdit(m_fields), new QLabel(m_fields)};
+UnattendedBox::Row UnattendedBox::add_row(QFormLayout* form, const char* name, const QString& label, Check check) {
+    const Row row{new QLineEdit(m_fields), new QLabel(m_fields), check};
+    const bool secret = check == nullptr || check == password_problem;
     row.line->setObjectName(QString::fromLatin1(name));
     row.line->setAccessibleName(label.chopped(1));
     row.line->setEchoMode(secret ? QLineEdit::Password : QLineEdit::Normal);
@@ -91,17 +92,8 @@ std::optional<AnswerForm> UnattendedBox::form() const {
 
 QString UnattendedBox::problem_of(const Row& row) const {
     const std::string text = text_of(row.line);
-    if (row.line == m_full_name.line) {
-        return QString::fromStdString(full_name_problem(text));
-    }
-    if (row.line == m_user.line) {
-        return QString::fromStdString(user_problem(text));
-    }
-    if (row.line == m_password.line) {
-        return QString::fromStdString(password_problem(text));
-    }
-    if (row.line == m_host_name.line) {
-        return QString::fromStdString(host_name_problem(text));
+    if (row.check != nullptr) {
+        return QString::fromStdString(row.check(text));
     }
     return text == text_of(m_password.line) ? QString() : tr("The two passwords are not the same.");
 }

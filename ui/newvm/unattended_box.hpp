@@ -31,11 +31,13 @@ class UnattendedBox : public QGroupBox {
     void edited();
 
   private:
+    using Check = std::string (*)(std::string_view text);  // what is wrong with it, or nothing
     struct Row {
         QLineEdit* line = nullptr;
         QLabel* note = nullptr;
+        Check check = nullptr;  // null: it is the password once more
     };
-    Row add_row(QFormLayout* form, const char* name, const QString& label, bool secret);
+    Row add_row(QFormLayout* form, const char* name, const QString& label, Check check);
     [[nodiscard]] QString problem_of(const Row& row) const;
     void show_problems();
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What a disk's image is and what it uses; makes the disk larger.
+// What a disk's image is, what it uses and what its guest uses of it; makes the disk larger. A running machine's worker is asked.
 #pragma once
 
 #include <QWidget>
@@ -25,7 +25,7 @@ class ImagePanel : public QWidget {
     void enlarge(uint64_t bytes);
 
     DiskSpec m_disk;
-    std::filesystem::path m_file;
+    std::filesystem::path m_folder, m_file;
     MachineActivity m_activity;
     uint64_t m_bytes = 0;  // of the disk, once it is known
     QLabel* m_facts;

@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "ui/widgets/spec_editor.hpp"
+#include "vmm/control/network_plug.hpp"
 #include "vmm/spec/network_forward.hpp"
 
 namespace skep::ui {
@@ -49,6 +50,7 @@ NetworkPage::NetworkPage(SpecEditor* editor, QWidget* parent)
     connect(m_add, &QPushButton::clicked, this, &NetworkPage::add_card);
     connect(m_remove, &QPushButton::clicked, this, &NetworkPage::remove_current);
     connect(m_list, &QListWidget::currentRowChanged, this, &NetworkPage::show_current);
+    connect(m_editor, &SpecEditor::edited, this, &NetworkPage::disable_by_backend);
     load();
 }
 
@@ -73,14 +75,21 @@ void NetworkPage::show_current() {
     form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
     const int row = m_list->currentRow();
     if (row >= 0) {
-        for (const char* field : {"backend", "link", "forwards", "restrict", "card", "mac"}) {
-            m_editor->add_row(form, QStringLiteral("networks[%1].%2").arg(row).arg(QString::fromLatin1(field)));
+        const auto path = [row](const char* field) {
+            return QStringLiteral("networks[%1].%2").arg(row).arg(QString::fromLatin1(field));
+        };
+        for (const char* field : {"backend", "network", "link", "forwards", "restrict", "card", "mac"}) {
+            m_editor->add_row(form, path(field));
         }
+        if (const std::string problem = tap_problem(); !problem.empty()) {
+            m_editor->disable_choice(path("backend"), QStringLiteral("tap"), QString::fromStdString(problem));
+        }
+        disable_by_backend();
     } else {
         form->addRow(new QLabel(tr("This machine has no network card."), page));
     }
     if (m_editor->running()) {
-        auto* live = new QLabel(tr("Port forwards and the cable change at once when you save, cards at the next start."), page);
+        auto* live = new QLabel(tr("What a card is connected to, port forwards and the cable change at once when you save, cards at the next start."), page);
         live->setObjectName(QStringLiteral("networkLive"));
         live->setWordWrap(true);
         form->addRow(live);
@@ -89,6 +98,22 @@ void NetworkPage::show_current() {
     m_add->setToolTip(m_add->isEnabled() ? QString() : tr("A machine has room for %1 network cards.").arg(k_most_cards));
     m_remove->setEnabled(row >= 0);
     m_form_area->setWidget(page);  // deletes the one before
+}
+
+// What the back end of the card shown does not look at is off, and says why.
+void NetworkPage::disable_by_backend() {
+    const auto row = static_cast<size_t>(m_list->currentRow());
+    if (row >= m_editor->spec().networks.size()) {
+        return;
+    }
+    const NetworkBackend backend = m_editor->spec().networks[row].backend;
+    const bool is_named = backend == NetworkBackend::socket || backend == NetworkBackend::tap;
+    const QString user_only = backend == NetworkBackend::user ? QString() : tr("Only on this computer's network.");
+    const QString prefix = QStringLiteral("networks[%1].").arg(row);
+    m_editor->set_disabled_reason(prefix + QStringLiteral("network"),
+                                  is_named ? QString() : tr("Only on a private network, a tap or a bridge."));
+    m_editor->set_disabled_reason(prefix + QStringLiteral("forwards"), user_only);
+    m_editor->set_disabled_reason(prefix + QStringLiteral("restrict"), user_only);
 }
 
 void NetworkPage::add_card() {

@@ -20,6 +20,7 @@ class NetworkPage : public QWidget {
   private:
     void load();
     void show_current();
+    void disable_by_backend();
     void add_card();
     void remove_current();
 

@@ -8,7 +8,7 @@
 #include <QPushButton>
 #include <QSpinBox>
 
-#include "devices/formats/qcow2_create.hpp"
+#include "devices/formats/new_disk.hpp"
 #include "ui/widgets/spec_editor.hpp"
 #include "vmm/spec/spec_fields.hpp"
 
@@ -61,17 +61,9 @@ NewDiskDialog::NewDiskDialog(QWidget* parent)
 }
 
 NewDisk NewDiskDialog::disk() const {
-    NewDisk disk{.bytes = static_cast<uint64_t>(m_gib->value()) << 30};
-    for (const DiskBus bus : {DiskBus::nvme, DiskBus::ahci, DiskBus::usb}) {
-        if (m_bus->currentData().toString().toStdString() == to_text(bus)) {
-            disk.bus = bus;
-        }
-    }
-    if (m_format->currentData().toString().toStdString() == k_qcow2) {
-        disk.format = DiskFormat::qcow2;
-        disk.make = make_qcow2_image;
-    }
-    return disk;
+    return new_disk(static_cast<uint64_t>(m_gib->value()) << 30,
+                    disk_bus_from_text(m_bus->currentData().toString().toStdString()).value_or(DiskBus::virtio),
+                    m_format->currentData().toString().toStdString() == k_qcow2 ? DiskFormat::qcow2 : DiskFormat::raw);
 }
 
 }  // namespace skep::ui

@@ -11,6 +11,7 @@
 #include <QPlainTextEdit>
 #include <QPushButton>
 #include <QSpinBox>
+#include <QStandardItemModel>
 #include <QVBoxLayout>
 
 #include "ui/widgets/dialogs.hpp"
@@ -82,6 +83,8 @@ QString choice_text(std::string_view path, std::string_view word) {
         {QStringLiteral("networks[].card=virtio"), SpecEditor::tr("virtio (fast)")},
         {QStringLiteral("networks[].card=e1000"), SpecEditor::tr("Intel e1000 (works everywhere)")},
         {QStringLiteral("networks[].backend=user"), SpecEditor::tr("This computer's network")},
+        {QStringLiteral("networks[].backend=socket"), SpecEditor::tr("A private network of your machines")},
+        {QStringLiteral("networks[].backend=tap"), SpecEditor::tr("A tap or bridge of this computer")},
         {QStringLiteral("networks[].backend=none"), SpecEditor::tr("Nothing")},
         {QStringLiteral("on_reboot=restart"), SpecEditor::tr("Start again")},
         {QStringLiteral("on_reboot=exit"), SpecEditor::tr("Turn off")},
@@ -361,6 +364,19 @@ void SpecEditor::disable_by_firmware() {
         set_disabled_reason(QString::fromLatin1(path), kernel_reason);
     }
     set_disabled_reason(QStringLiteral("secure_boot"), firmware == Firmware::uefi ? QString() : tr("Only when Firmware is UEFI."));
+}
+
+void SpecEditor::disable_choice(const QString& path, const QString& word, const QString& reason) {
+    Row* const row = row_for(path.toStdString());
+    auto* const box = row == nullptr ? nullptr : qobject_cast<QComboBox*>(row->editor);
+    auto* const model = box == nullptr ? nullptr : qobject_cast<QStandardItemModel*>(box->model());
+    const int index = box == nullptr ? -1 : box->findData(word);
+    if (model != nullptr && index >= 0) {
+        QStandardItem* const item = model->item(index);
+        item->setEnabled(reason.isEmpty());
+        item->setToolTip(reason);
+        item->setText(reason.isEmpty() ? item->text() : tr("%1: %2").arg(item->text(), reason));
+    }
 }
 
 void SpecEditor::set_disabled_reason(const QString& path, const QString& reason) {

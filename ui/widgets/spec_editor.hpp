@@ -43,6 +43,8 @@ class SpecEditor : public QObject {
     void drop_rows(const QString& path_prefix);
     // Turns a row off, saying why under it; an empty reason turns it on again.
     void set_disabled_reason(const QString& path, const QString& reason);
+    // Makes one word of a choice that has just been added impossible to choose, and says why with it.
+    void disable_choice(const QString& path, const QString& word, const QString& reason);
     // Turns off what the chosen firmware does not look at.
     void disable_by_firmware();
 

@@ -23,8 +23,8 @@ constexpr const char* k_loader_name = "Skep";
 
 // Flags of the boot information (3.3).
 constexpr uint32_t k_has_memory = 1, k_has_command_line = 1 << 2, k_has_modules = 1 << 3, k_has_map = 1 << 6;
-constexpr uint32_t k_has_loader_name = 1 << 9;
-constexpr size_t k_information_bytes = 88;
+constexpr uint32_t k_has_loader_name = 1 << 9, k_has_frame_buffer = 1 << 12;
+constexpr size_t k_information_bytes = 120;  // of which the last four are nothing
 
 Status place_segment(GuestMemory& memory, const std::string& path, const LoadSegment& segment) {
     const GuestAddress end = segment.address + segment.size;
@@ -75,7 +75,8 @@ class Information {
     }
 
     // Gives the address of the boot information; it starts on a page, followed by the GDT for the entry.
-    Result<GuestAddress> finish(const PlatformDescription& platform, const MultibootFiles& files);
+    Result<GuestAddress> finish(const PlatformDescription& platform, const MultibootFiles& files,
+                                const std::optional<MultibootScreen>& screen);
     [[nodiscard]] GuestAddress gdt() const { return m_next + k_information_bytes; }
 
   private:
@@ -114,7 +115,18 @@ std::vector<std::byte> memory_map_bytes(const PlatformDescription& platform) {
     return map.take();
 }
 
-Result<GuestAddress> Information::finish(const PlatformDescription& platform, const MultibootFiles& files) {
+void put_frame_buffer(ByteWriter& fixed, const MultibootScreen& screen) {
+    constexpr uint8_t k_rgb = 1, k_text = 2;
+    const bool is_text = screen.mode.mode == MultibootVideo::Mode::text;
+    fixed.u64(screen.address).u32(screen.mode.width * screen.mode.depth / 8).u32(screen.mode.width).u32(screen.mode.height);
+    fixed.u8(static_cast<uint8_t>(screen.mode.depth)).u8(is_text ? k_text : k_rgb);
+    for (const uint8_t position : {16, 8, 0}) {  // red, green, blue: where they are, and how many bits
+        fixed.u8(is_text ? 0 : position).u8(is_text ? 0 : 8);
+    }
+}
+
+Result<GuestAddress> Information::finish(const PlatformDescription& platform, const MultibootFiles& files,
+                                         const std::optional<MultibootScreen>& screen) {
     m_area.zeros(k_information_bytes + k_entry_gdt_bytes);
     const std::string command_line =
         files.command_line.empty() ? files.kernel : files.kernel + " " + files.command_line;
@@ -125,11 +137,16 @@ Result<GuestAddress> Information::finish(const PlatformDescription& platform, co
     const uint32_t loader = add_text(k_loader_name);
 
     uint32_t flags = k_has_memory | k_has_command_line | k_has_map | k_has_loader_name;
-    flags |= m_modules.empty() ? 0 : k_has_modules;
+    flags |= (m_modules.empty() ? 0 : k_has_modules) | (screen ? k_has_frame_buffer : 0);
     ByteWriter fixed;
     fixed.u32(flags).u32(k_base_memory_end >> 10).u32((m_memory.low_ram_bytes() - k_extended_memory) >> 10);
     fixed.u32(0).u32(text).u32(m_modules.size()).u32(modules).zeros(16);
     fixed.u32(map.size()).u32(map_address).zeros(12).u32(loader);
+    if (screen) {
+        constexpr size_t k_frame_buffer_fields = 88;
+        fixed.zeros(k_frame_buffer_fields - fixed.size());
+        put_frame_buffer(fixed, *screen);
+    }
     std::copy(fixed.content().begin(), fixed.content().end(), m_area.content().begin());
     if (const Status put = put_into_ram(m_memory, m_next, m_area.content().data(), m_area.size()); !put) {
         return tl::unexpected(put.error());
@@ -152,7 +169,7 @@ Result<GuestAddress> place_kernel(GuestMemory& memory, const std::string& path, 
 }  // namespace
 
 Result<CpuState> load_multiboot(GuestMemory& memory, const PlatformDescription& platform, const MultibootFiles& files,
-                                const CpuState& reset_state) {
+                                const SetMultibootScreen& set_screen, const CpuState& reset_state) {
     if (memory.low_ram_bytes() <= k_extended_memory || files.modules.size() > k_most_modules) {
         return fail(ErrorKind::invalid_input,
                     "A multiboot kernel needs more than 1 MiB of memory and takes at most {} modules.", k_most_modules);
@@ -175,7 +192,8 @@ Result<CpuState> load_multiboot(GuestMemory& memory, const PlatformDescription& 
             return tl::unexpected(added.error());
         }
     }
-    const Result<GuestAddress> address = information.finish(platform, files);
+    const std::optional<MultibootScreen> screen = set_screen ? std::optional(set_screen(image->video)) : std::nullopt;
+    const Result<GuestAddress> address = information.finish(platform, files, screen);
     if (!address) {
         return tl::unexpected(address.error());
     }

@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint32_t k_header_magic = 0x1bad'b002;
 constexpr size_t k_search_bytes = 8192;  // the header lies within the first 8 KiB (3.1)
-constexpr uint32_t k_flag_addresses = 1 << 16;
+constexpr uint32_t k_flag_video = 1 << 2, k_flag_addresses = 1 << 16;
 constexpr uint32_t k_known_required_flags = 0x7;  // of bits 0-15, which a loader must understand or refuse
 constexpr uint64_t k_four_gib = uint64_t{1} << 32;
 
@@ -60,7 +60,7 @@ Result<MultibootImage> by_header_addresses(const std::string& path, std::span<co
     if (load + size > k_four_gib) {
         return broken(path, "it ends above 4 GiB");
     }
-    return MultibootImage{{{load, file.subspan(start, length), size}}, field(28)};
+    return MultibootImage{{{load, file.subspan(start, length), size}}, field(28), {}};
 }
 
 Result<MultibootImage> by_elf(const std::string& path, std::span<const std::byte> file) {
@@ -73,7 +73,20 @@ Result<MultibootImage> by_elf(const std::string& path, std::span<const std::byte
     if (!elf) {
         return broken(path, elf.error());
     }
-    return MultibootImage{std::move(elf->segments), static_cast<uint32_t>(elf->entry)};
+    return MultibootImage{std::move(elf->segments), static_cast<uint32_t>(elf->entry), {}};
+}
+
+// The fields lie behind those of the addresses, whether these are used or not (3.1.1).
+Result<MultibootVideo> video_wish(const std::string& path, std::span<const std::byte> file, const Header& header) {
+    constexpr size_t k_mode = 32, k_fields_end = 48;
+    if (header.offset + k_fields_end > file.size()) {
+        return broken(path, "its header ends behind the file");
+    }
+    const auto field = [&](size_t offset) { return load_le<uint32_t>(&file[header.offset + offset]); };
+    return MultibootVideo{.mode = field(k_mode) == 0 ? MultibootVideo::Mode::graphics : MultibootVideo::Mode::text,
+                          .width = field(k_mode + 4),
+                          .height = field(k_mode + 8),
+                          .depth = field(k_mode + 12)};
 }
 
 }  // namespace
@@ -91,7 +104,15 @@ Result<MultibootImage> parse_multiboot_image(const std::string& path, std::span<
             "The multiboot kernel '{}' requires features that are not known here (flags {:#x}); it cannot be started.",
             path, header->flags & 0xffff);
     }
-    return (header->flags & k_flag_addresses) != 0 ? by_header_addresses(path, file, *header) : by_elf(path, file);
+    auto image = (header->flags & k_flag_addresses) != 0 ? by_header_addresses(path, file, *header) : by_elf(path, file);
+    if (image && (header->flags & k_flag_video) != 0) {
+        const auto video = video_wish(path, file, *header);
+        if (!video) {
+            return tl::unexpected(video.error());
+        }
+        image->video = *video;
+    }
+    return image;
 }
 
 }  // namespace skep

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,9 +14,17 @@
 
 namespace skep {
 
+// What a kernel asks of the display (3.1.4). Zero: it does not mind.
+struct MultibootVideo {
+    enum class Mode { graphics, text } mode = Mode::graphics;
+    uint32_t width = 0, height = 0;  // pixels, or characters
+    uint32_t depth = 0;              // bits a pixel
+};
+
 struct MultibootImage {
     std::vector<LoadSegment> segments;
     uint32_t entry = 0;
+    std::optional<MultibootVideo> video;
 };
 
 // Every size and offset is checked against the file; addresses are not yet checked against RAM, but lie below 4 GiB.

@@ -8,7 +8,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <thread>
 
+#include "vmm/base/passed_fds.hpp"
+#include "vmm/control/json_text.hpp"
 #include "vmm/control/socket.hpp"
 
 namespace skep {
@@ -23,6 +26,12 @@ constexpr size_t k_max_fds = 16;
 int milliseconds_until(Clock::time_point deadline) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     return static_cast<int>(std::clamp<int64_t>(left.count(), 0, 3'600'000));
+}
+
+bool tells_what_disks_use(const std::string& info) {
+    const auto json = parse_json(info);
+    const auto disks = json && json->is_object() ? json->value("disks", Json()) : Json();
+    return std::ranges::all_of(disks, [](const Json& disk) { return disk.contains("host_size"); });
 }
 
 tl::unexpected<Error> link_gone() {
@@ -85,13 +94,13 @@ Status ControlClient::greet(Milliseconds timeout) {
 Status ControlClient::receive_available() {
     std::array<char, 16 * 1024> chunk;
     while (m_arrived.size() < k_max_arrived) {
-        Fd passed;
-        const ssize_t got = receive_with_fd(m_fd.get(), chunk.data(), chunk.size(), passed);
-        if (passed) {
+        std::vector<Fd> passed;
+        const ssize_t got = receive_with_fds(m_fd.get(), chunk.data(), chunk.size(), passed);
+        if (!passed.empty()) {
             if (m_fds.size() >= k_max_fds) {
                 return fail(ErrorKind::protocol, "The worker sent too many file descriptors.");
             }
-            m_fds.push_back(std::move(passed));
+            m_fds.push_back(std::move(passed.front()));  // a worker sends one at a time
         }
         if (got < 0 && errno == EINTR) {
             continue;
@@ -149,14 +158,15 @@ Status ControlClient::receive(Milliseconds timeout) {
     return received;
 }
 
-Status ControlClient::send_line(const std::string& line, Clock::time_point deadline) {
+Status ControlClient::send_line(const std::string& line, int passed, Clock::time_point deadline) {
     if (m_broken) {
         return link_gone();
     }
     std::string_view left = line;
     while (!left.empty()) {
-        const ssize_t sent = ::send(m_fd.get(), left.data(), left.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        const ssize_t sent = send_with_fd(m_fd.get(), left, passed);
         if (sent >= 0) {
+            passed = -1;  // it went with the first byte
             left.remove_prefix(static_cast<size_t>(sent));
             continue;
         }
@@ -172,7 +182,7 @@ Status ControlClient::send_line(const std::string& line, Clock::time_point deadl
     return {};
 }
 
-Result<int64_t> ControlClient::start_request(MessageType type, MessageValues values) {
+Result<int64_t> ControlClient::start_request(MessageType type, MessageValues values, const Fd& passed) {
     const int64_t id = m_next_id++;
     const std::string line = encode_request(Message{type, id, std::move(values)}) + "\n";
     if (line.size() > k_max_message_bytes) {
@@ -180,7 +190,7 @@ Result<int64_t> ControlClient::start_request(MessageType type, MessageValues val
     }
     m_waiting[id] = type;
     // Requests are small against the socket's buffer: this waits only for a worker that hangs.
-    if (Status sent = send_line(line, Clock::now() + std::chrono::seconds(1)); !sent) {
+    if (Status sent = send_line(line, passed.get(), Clock::now() + std::chrono::seconds(1)); !sent) {
         m_waiting.erase(id);
         return tl::unexpected<Error>(sent.error());
     }
@@ -193,23 +203,27 @@ Result<Message> ControlClient::request(MessageType type, MessageValues values, M
     if (!id) {
         return tl::unexpected<Error>(id.error());
     }
+    return await_reply(*id, type, deadline);
+}
+
+Result<Message> ControlClient::await_reply(int64_t id, MessageType type, Clock::time_point deadline) {
     while (true) {
         const auto found = std::find_if(m_arrived.begin(), m_arrived.end(), [&](const Incoming& incoming) {
             const Reply* reply = std::get_if<Reply>(&incoming);
-            return reply != nullptr && reply->id == *id;
+            return reply != nullptr && reply->id == id;
         });
         if (found != m_arrived.end()) {
             Reply reply = std::get<Reply>(std::move(*found));
             m_arrived.erase(found);
-            return std::move(reply.result).map([&](MessageValues answered) { return Message{type, *id, std::move(answered)}; });
+            return std::move(reply.result).map([&](MessageValues answered) { return Message{type, id, std::move(answered)}; });
         }
         const Status received = receive(Milliseconds(milliseconds_until(deadline)));
         if (!received && received.error().kind == ErrorKind::cancelled) {
-            m_forgotten[*id] = true;
+            m_forgotten[id] = true;
         }
         const bool arrived_last = std::any_of(m_arrived.begin(), m_arrived.end(), [&](const Incoming& incoming) {
             const Reply* reply = std::get_if<Reply>(&incoming);
-            return reply != nullptr && reply->id == *id;
+            return reply != nullptr && reply->id == id;
         });
         if (!received && !arrived_last) {
             return tl::unexpected<Error>(received.error());
@@ -223,6 +237,28 @@ Result<MachineStatus> ControlClient::status(Milliseconds timeout) {
 
 Status ControlClient::command(MessageType type, MessageValues values, Milliseconds timeout) {
     return request(type, std::move(values), timeout).map([](const Message&) {});
+}
+
+Status ControlClient::command(MessageType type, MessageValues values, const Fd& passed, Milliseconds timeout) {
+    const auto deadline = Clock::now() + timeout;
+    return start_request(type, std::move(values), passed)
+        .and_then([&](int64_t id) { return await_reply(id, type, deadline); })
+        .map([](const Message&) {});
+}
+
+Result<std::string> ControlClient::info_with_disks(Milliseconds patience) {
+    constexpr Milliseconds k_pause{100};
+    const auto deadline = Clock::now() + patience;
+    while (true) {
+        const auto reply = request(MessageType::info);
+        if (!reply) {
+            return tl::unexpected<Error>(reply.error());
+        }
+        if (std::string info = reply->object("info"); tells_what_disks_use(info) || Clock::now() + k_pause > deadline) {
+            return info;
+        }
+        std::this_thread::sleep_for(k_pause);
+    }
 }
 
 Result<ConsoleLink> ControlClient::open_console(unsigned port, bool history, Milliseconds timeout) {

@@ -43,7 +43,12 @@ class ControlClient {
     // Blocking. An error's kind is the worker's, or io/protocol when the link is gone, or cancelled at the timeout.
     [[nodiscard]] Result<Message> request(MessageType type, MessageValues values = {}, Milliseconds timeout = k_timeout);
     [[nodiscard]] Result<MachineStatus> status(Milliseconds timeout = k_timeout);
+    // The answer's text to MessageType::info. A worker looks at its disks beside its work: asked for the first time it may not
+    // know yet what they use (`host_size`), and is asked again for at most `patience`; then it is what is known.
+    [[nodiscard]] Result<std::string> info_with_disks(Milliseconds patience = k_timeout);
     [[nodiscard]] Status command(MessageType type, MessageValues values = {}, Milliseconds timeout = k_timeout);
+    // With a descriptor that the worker gets a copy of.
+    [[nodiscard]] Status command(MessageType type, MessageValues values, const Fd& passed, Milliseconds timeout = k_timeout);
     // The viewer's socket: history first, then live bytes; write the guest's input to it. Non-blocking mode is set.
     [[nodiscard]] Result<ConsoleLink> open_console(unsigned port, bool history = true, Milliseconds timeout = k_timeout);
     // A socket on which the worker speaks RFB as the server. Non-blocking mode is set. Kind not_found when the machine
@@ -54,7 +59,7 @@ class ControlClient {
 
     // Non-blocking. fd() is readable when poll() may have something (and when the link has ended); also call poll() once after any blocking call.
     [[nodiscard]] int fd() const { return m_fd.get(); }
-    [[nodiscard]] Result<int64_t> start_request(MessageType type, MessageValues values = {});
+    [[nodiscard]] Result<int64_t> start_request(MessageType type, MessageValues values = {}, const Fd& passed = Fd());
     // Events and replies that have arrived, in order. An error means that the link is gone (nothing more will come).
     [[nodiscard]] Result<std::vector<Incoming>> poll();
     // The fd that came with a console_open or screen_open reply seen by poll(), oldest first; invalid when there is none.
@@ -66,7 +71,8 @@ class ControlClient {
     ControlClient() = default;
     [[nodiscard]] Status receive(Milliseconds timeout);
     [[nodiscard]] Status receive_available();
-    [[nodiscard]] Status send_line(const std::string& line, std::chrono::steady_clock::time_point deadline);
+    [[nodiscard]] Status send_line(const std::string& line, int passed, std::chrono::steady_clock::time_point deadline);
+    [[nodiscard]] Result<Message> await_reply(int64_t id, MessageType type, std::chrono::steady_clock::time_point deadline);
     [[nodiscard]] Status greet(Milliseconds timeout);
     [[nodiscard]] Status decode_lines();
 

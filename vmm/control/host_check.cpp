@@ -19,6 +19,7 @@
 
 #include "vmm/base/fd.hpp"
 #include "vmm/control/launcher.hpp"
+#include "vmm/control/network_plug.hpp"
 #include "vmm/spec/bundle.hpp"
 #include "vmm/spec/spec_fields.hpp"
 #include "vmm/spec/validate.hpp"
@@ -156,8 +157,7 @@ HostFinding check_network(const HostProbe& probe) {
 
 // What skep-net says when it is only to look whether it could work.
 std::string probe_network() {
-    const auto worker = find_worker_program();
-    const fs::path program = worker.value_or(fs::path("/skep-vmm")).parent_path() / "skep-net";
+    const fs::path program = find_network_program();
     std::array<int, 2> ends{-1, -1};
     if (::access(program.c_str(), X_OK) != 0) {
         return fmt::format("'{}' is missing", program.string());

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -24,6 +25,9 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t k_max_log_read = 256 * 1024;
+// How long a starting worker is given to greet before its connection is given up and made again.
+constexpr std::chrono::milliseconds k_first_patience(250);
+constexpr std::chrono::milliseconds k_last_patience(8000);
 
 bool is_program(const fs::path& file) {
     std::error_code ignored;
@@ -252,12 +256,12 @@ std::optional<WorkerState> WorkerProcess::reap() {
     return m_ended;
 }
 
-Result<std::optional<ControlClient>> WorkerProcess::try_connect(const std::string& program) {
+Result<std::optional<ControlClient>> WorkerProcess::try_connect(const std::string& program, std::chrono::milliseconds patience) {
     const auto path = socket_path(m_vm_id);
     if (!path) {
         return tl::unexpected<Error>(path.error());
     }
-    Result<ControlClient> client = ControlClient::connect(*path, program, std::chrono::milliseconds(250));
+    Result<ControlClient> client = ControlClient::connect(*path, program, patience);
     if (client && client->greeting().pid == m_pid) {
         return std::optional<ControlClient>(std::move(*client));
     }
@@ -270,26 +274,48 @@ Result<std::optional<ControlClient>> WorkerProcess::try_connect(const std::strin
     if (!client && !not_yet(client.error().kind)) {
         return tl::unexpected<Error>(client.error());
     }
+    const bool listens = !client && client.error().kind == ErrorKind::cancelled;
+    m_stage = listens ? StartStage::answering : m_bundle.running() ? StartStage::preparing : StartStage::spawned;
     return std::optional<ControlClient>();
 }
 
-Result<Launched> launch(const Bundle& bundle, const std::string& program, std::chrono::milliseconds timeout) {
+std::chrono::nanoseconds WorkerProcess::processor_time() const {
+    clockid_t clock = 0;
+    timespec used{};
+    if (clock_getcpuclockid(m_pid, &clock) != 0 || clock_gettime(clock, &used) != 0) {
+        return {};
+    }
+    return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
+Result<Launched> launch(const Bundle& bundle, const std::string& program, const StartLimits& limits,
+                        const std::function<void(const std::string&)>& say) {
     Result<WorkerProcess> process = WorkerProcess::spawn(bundle);
     if (!process) {
         return tl::unexpected<Error>(process.error());
     }
-    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    StartWait wait(limits, StartWait::Clock::now());
+    std::chrono::milliseconds patience = k_first_patience;
     while (true) {
-        Result<std::optional<ControlClient>> client = process->try_connect(program);
+        Result<std::optional<ControlClient>> client = process->try_connect(program, patience);
         if (!client) {
             return tl::unexpected<Error>(client.error());
         }
         if (*client) {
             return Launched{std::move(*process), std::move(**client)};
         }
-        if (std::chrono::steady_clock::now() > deadline) {
-            return fail(ErrorKind::cancelled, "The worker of '{}' did not answer within {} seconds; it may still be starting, see "
-                        "its log '{}'.", bundle.folder_name(), timeout.count() / 1000, bundle.worker_log().string());
+        const auto now = StartWait::Clock::now();
+        wait.look(now, process->stage(), process->processor_time());
+        const std::string who = fmt::format("The worker of '{}' (process {})", bundle.folder_name(), process->pid());
+        if (const auto why = wait.over(now)) {
+            return fail(ErrorKind::cancelled, "{} {}; see its log '{}', or end it with 'kill -9 {}'.", who, *why,
+                        bundle.worker_log().string(), process->pid());
+        }
+        if (const auto news = wait.news(now); news && say) {
+            say(fmt::format("{} {}.", who, *news));
+        }
+        if (process->stage() == StartStage::answering) {  // a busy computer needs longer; asking anew does not help it
+            patience = std::min(patience * 2, k_last_patience);
         }
         pollfd waiting{process->exit_fd(), POLLIN, 0};
         poll(&waiting, 1, 10);

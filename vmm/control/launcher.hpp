@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "vmm/base/result.hpp"
 #include "vmm/control/client.hpp"
 #include "vmm/control/run_record.hpp"
+#include "vmm/control/start_wait.hpp"
 #include "vmm/spec/bundle.hpp"
 
 namespace skep {
@@ -54,8 +56,13 @@ class WorkerProcess {
     [[nodiscard]] int exit_fd() const { return m_pidfd.get(); }
     // Collects the ended process: nothing while it lives. Sets signal when it was killed.
     [[nodiscard]] std::optional<WorkerState> reap();
-    // A connection once the worker listens; nothing yet when it does not; the worker's last sentence when it died.
-    [[nodiscard]] Result<std::optional<ControlClient>> try_connect(const std::string& program);
+    // A connection once the worker answers; nothing yet when it does not, `patience` after it was asked at the latest; the
+    // worker's last sentence when it died.
+    [[nodiscard]] Result<std::optional<ControlClient>> try_connect(const std::string& program, std::chrono::milliseconds patience);
+    // As the last try_connect() found it.
+    [[nodiscard]] StartStage stage() const { return m_stage; }
+    // What its processors have done since it began.
+    [[nodiscard]] std::chrono::nanoseconds processor_time() const;
 
   private:
     explicit WorkerProcess(Bundle bundle) : m_bundle(std::move(bundle)) {}
@@ -63,16 +70,18 @@ class WorkerProcess {
     std::string m_vm_id;
     pid_t m_pid = -1;
     Fd m_pidfd;
+    StartStage m_stage = StartStage::spawned;
     std::optional<WorkerState> m_ended;
 };
 
-// Blocking: spawns and waits for the greeting or the worker's death. `program` is the caller's name for the log.
+// Blocking: spawns and waits for the greeting or the worker's death, or until it gets no further (kind cancelled; the worker
+// is left as it is). `program` is the caller's name for the log; `say` hears, on this thread, what a long wait is for.
 struct Launched {
     WorkerProcess process;
     ControlClient client;
 };
 [[nodiscard]] Result<Launched> launch(const Bundle& bundle, const std::string& program,
-                                      std::chrono::milliseconds timeout = std::chrono::seconds(15));
+                                      const StartLimits& limits = {}, const std::function<void(const std::string&)>& say = {});
 // Connects to a running machine's worker. Kind not_found with "'X' is not running." when it is not.
 [[nodiscard]] Result<ControlClient> attach(const Bundle& bundle, const std::string& program,
                                            std::chrono::milliseconds timeout = ControlClient::k_timeout);

@@ -4,7 +4,9 @@
 
 #include <string>
 
+#include "vmm/base/fd.hpp"
 #include "vmm/base/result.hpp"
+#include "vmm/spec/vm_spec.hpp"
 
 namespace skep {
 
@@ -18,6 +20,9 @@ class NetworkControl {
     virtual Status change_forward(const std::string& card, ForwardAction action, const std::string& forward) = 0;
     // The cable is plugged in or pulled.
     virtual Status set_link(const std::string& card, bool up) = 0;
+    // The cable of the card `into.id` is plugged in elsewhere, which its guest sees as a cable pulled and plugged in; forwards of
+    // `into` are not looked at. descriptor: what open_plug() gave for it. When it fails all is as before.
+    virtual Status plug(const NetworkSpec& into, Fd descriptor) = 0;
 };
 
 }  // namespace skep

@@ -63,4 +63,12 @@ Result<fs::path> prepare_socket(const std::string& vm_id) {
     });
 }
 
+Result<fs::path> prepare_network_folder(const std::string& name) {
+    const fs::path all = runtime_root() / "networks";
+    return make_private_folder(runtime_root())
+        .and_then([&] { return make_private_folder(all); })
+        .and_then([&] { return make_private_folder(all / name); })
+        .map([&] { return all / name; });
+}
+
 }  // namespace skep

@@ -17,4 +17,8 @@ namespace skep {
 // permission otherwise. Returns socket_path().
 [[nodiscard]] Result<std::filesystem::path> prepare_socket(const std::string& vm_id);
 
+// Makes and returns the folder of a private network ($XDG_RUNTIME_DIR/skep/networks/NAME), as prepare_socket() does.
+// name: as network_name_problem() has it.
+[[nodiscard]] Result<std::filesystem::path> prepare_network_folder(const std::string& name);
+
 }  // namespace skep

@@ -11,11 +11,14 @@
 #include <chrono>
 #include <deque>
 
+#include "vmm/base/passed_fds.hpp"
 #include "vmm/control/json_text.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/control/network_control.hpp"
 #include "vmm/control/screen_requests.hpp"
 #include "vmm/control/socket.hpp"
+#include "vmm/spec/network_forward.hpp"
+#include "vmm/spec/spec_fields.hpp"
 
 namespace skep {
 
@@ -26,6 +29,7 @@ struct ControlServer::Link {
     };
     Fd fd;
     LineBuffer received;
+    std::vector<Fd> passed;  // with requests; the oldest first
     std::deque<Unsent> unsent;
     size_t unsent_bytes = 0;
     int64_t version = 0;  // 0 until the client has said hello: no events before
@@ -113,12 +117,16 @@ void ControlServer::on_ready(int fd, uint32_t events) {
 
 void ControlServer::read_from(Link& link) {
     std::array<char, 16 * 1024> chunk;
-    const ssize_t got = recv(link.fd.get(), chunk.data(), chunk.size(), MSG_DONTWAIT);
+    const ssize_t got = receive_with_fds(link.fd.get(), chunk.data(), chunk.size(), link.passed);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
     if (got <= 0) {
         drop(link.fd.get(), "");
+        return;
+    }
+    if (link.passed.size() > k_max_passed) {
+        drop(link.fd.get(), "it sends descriptors that nobody asked for");
         return;
     }
     if (const Status appended = link.received.append({chunk.data(), static_cast<size_t>(got)}); !appended) {
@@ -195,7 +203,8 @@ Result<MessageValues> ControlServer::dispatch(Link& link, const Message& request
         case MessageType::input_type:
         case MessageType::input_click: return ask_input(m_machine.screen(), request);
         case MessageType::network_forward:
-        case MessageType::network_link: return done(ask_network(m_machine.network(), request));
+        case MessageType::network_link:
+        case MessageType::network_plug: return done(ask_network(m_machine.network(), request, link.passed));
         case MessageType::greeting:
         case MessageType::state_changed:
         case MessageType::exited:
@@ -215,9 +224,37 @@ Result<MessageValues> ControlServer::list_sticks() {
     return MessageValues{{"sticks", JsonText{print_json(sticks)}}};
 }
 
-Status ControlServer::ask_network(NetworkControl* network, const Message& request) {
+namespace {
+
+Status plug_network(NetworkControl& network, const Message& request, std::vector<Fd>& passed) {
+    NetworkSpec into;
+    into.id = request.text("card");
+    into.network = request.text("network");
+    into.restricted = request.boolean("restrict", false);
+    const auto backend = network_backend_from_text(request.text("backend"));
+    into.backend = backend.value_or(NetworkBackend::none);
+    Fd descriptor;
+    if (into.backend == NetworkBackend::user || into.backend == NetworkBackend::tap) {
+        if (passed.empty()) {
+            return fail(ErrorKind::protocol, "A network card cannot be plugged in there without a descriptor.");
+        }
+        descriptor = std::move(passed.front());
+        passed.erase(passed.begin());
+    }
+    if (const std::string problem = network_name_problem(into); !backend || !problem.empty()) {
+        return fail(ErrorKind::invalid_input, "{}", backend ? problem : "A card's back end is user, socket, tap or none.");
+    }
+    return network.plug(into, std::move(descriptor));
+}
+
+}  // namespace
+
+Status ControlServer::ask_network(NetworkControl* network, const Message& request, std::vector<Fd>& passed) {
     if (network == nullptr) {
         return fail(ErrorKind::not_found, "This machine has no network card; add one in its settings.");
+    }
+    if (request.type == MessageType::network_plug) {
+        return plug_network(*network, request, passed);
     }
     if (request.type == MessageType::network_link) {
         return network->set_link(request.text("card"), request.boolean("up"));

@@ -27,6 +27,7 @@ struct ServerIdentity {
 class ControlServer {
   public:
     static constexpr size_t k_max_links = 32;
+    static constexpr size_t k_max_passed = 4;  // descriptors that came with requests not yet seen
     static constexpr size_t k_max_unsent_bytes = 4 * k_max_message_bytes;  // a peer that reads slower is dropped
 
     // `consoles[n]` is serial port n. All live longer than the server. Loop thread (or before the loop runs).
@@ -55,7 +56,7 @@ class ControlServer {
     void handle(Link& link, const Message& request);
     [[nodiscard]] Result<MessageValues> dispatch(Link& link, const Message& request, Fd& fd_to_send);
     Result<MessageValues> list_sticks();
-    [[nodiscard]] static Status ask_network(NetworkControl* network, const Message& request);
+    [[nodiscard]] static Status ask_network(NetworkControl* network, const Message& request, std::vector<Fd>& passed);
     [[nodiscard]] Result<MessageValues> open_console(const Message& request, Fd& fd_to_send);
     void send(Link& link, std::string line, Fd fd);
     void flush(Link& link);

@@ -28,12 +28,6 @@ Result<sockaddr_un> make_address(const std::filesystem::path& path) {
 constexpr int k_backlog = 16;
 constexpr int k_flags = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
 
-// Room for the headers of a few descriptors; a peer may send more than the one we want.
-constexpr size_t k_max_passed = 8;
-struct ControlSpace {
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * k_max_passed)> bytes{};
-};
-
 }  // namespace
 
 Result<Fd> connect_unix(const std::filesystem::path& path) {
@@ -83,53 +77,6 @@ bool peer_is_same_user(int fd) {
     ucred peer{};
     socklen_t size = sizeof peer;
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
-}
-
-ssize_t send_with_fd(int fd, std::string_view bytes, int passed) {
-    iovec part{const_cast<char*>(bytes.data()), bytes.size()};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    ControlSpace space;
-    if (passed >= 0) {
-        header.msg_control = space.bytes.data();
-        header.msg_controllen = CMSG_SPACE(sizeof(int));
-        cmsghdr* const message = CMSG_FIRSTHDR(&header);
-        message->cmsg_level = SOL_SOCKET;
-        message->cmsg_type = SCM_RIGHTS;
-        message->cmsg_len = CMSG_LEN(sizeof(int));
-        std::memcpy(CMSG_DATA(message), &passed, sizeof passed);
-    }
-    return sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-ssize_t receive_with_fd(int fd, char* to, size_t size, Fd& passed) {
-    iovec part{to, size};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    ControlSpace space;
-    header.msg_control = space.bytes.data();
-    header.msg_controllen = space.bytes.size();
-    const ssize_t got = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (got < 0) {
-        return got;
-    }
-    for (cmsghdr* message = CMSG_FIRSTHDR(&header); message != nullptr; message = CMSG_NXTHDR(&header, message)) {
-        if (message->cmsg_level != SOL_SOCKET || message->cmsg_type != SCM_RIGHTS) {
-            continue;
-        }
-        const size_t count = (message->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t index = 0; index < count; ++index) {
-            int descriptor = -1;
-            std::memcpy(&descriptor, CMSG_DATA(message) + index * sizeof(int), sizeof descriptor);
-            Fd owned(descriptor);
-            if (!passed) {
-                passed = std::move(owned);
-            }
-        }
-    }
-    return got;
 }
 
 }  // namespace skep

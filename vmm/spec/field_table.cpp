@@ -2,6 +2,7 @@
 // The table of all fields. A new setting is one entry here and one member in vm_spec.hpp.
 #include "vmm/spec/field_table.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace skep {
@@ -16,7 +17,7 @@ constexpr std::array<std::string_view, 3> k_displays{"none", "vga", "virtio"};
 constexpr std::array<std::string_view, 4> k_sounds{"auto", "none", "silent", "sdl"};
 constexpr std::array<std::string_view, 3> k_usbs{"auto", "none", "xhci"};
 constexpr std::array<std::string_view, 2> k_network_cards{"virtio", "e1000"};
-constexpr std::array<std::string_view, 2> k_network_backends{"user", "none"};
+constexpr std::array<std::string_view, 4> k_network_backends{"user", "socket", "tap", "none"};
 constexpr std::array<std::string_view, 2> k_on_reboot{"restart", "exit"};
 constexpr std::array<std::string_view, 2> k_at_end{"exit", "restart"};
 constexpr std::array<std::string_view, 4> k_on_panic{"keep", "pause", "exit", "restart"};
@@ -187,9 +188,15 @@ const std::array k_network_fields{
                         FieldType::choice, Apply::next_start, "virtio", "", 0, 0, k_network_cards},
                        choice<&NetworkSpec::card, NetworkSpec, NetworkCard>(), Printing::always},
     Field<NetworkSpec>{{"networks[].backend", "Connected to",
-                        "user shares the host's network and needs no rights; none is a cable that ends nowhere.",
-                        FieldType::choice, Apply::next_start, "user", "", 0, 0, k_network_backends},
+                        "user shares the host's network and needs no rights; socket is a private network of your machines; tap is a tap "
+                        "or bridge of the host; none is a cable that ends nowhere.",
+                        FieldType::choice, Apply::live, "user", "", 0, 0, k_network_backends},
                        choice<&NetworkSpec::backend, NetworkSpec, NetworkBackend>(), Printing::always},
+    Field<NetworkSpec>{{"networks[].network", "Network",
+                        "socket: the private network's name, such as lab: machines of yours that name the same one see each other. tap: the "
+                        "tap or bridge of the host, such as br0.",
+                        FieldType::text, Apply::live, "", "", 0, 32, {}},
+                       &NetworkSpec::network},
     Field<NetworkSpec>{{"networks[].mac", "MAC address", "Left out: made from the machine's id, and always the same.",
                         FieldType::text, Apply::next_start, "", "", 0, 17, {}},
                        &NetworkSpec::mac},
@@ -198,7 +205,7 @@ const std::array k_network_fields{
                         FieldType::text_list, Apply::live, "", "", 0, 64, {}},
                        &NetworkSpec::forwards},
     Field<NetworkSpec>{{"networks[].restrict", "Cut off", "user: the guest reaches nothing outside; forwards still work.",
-                        FieldType::boolean, Apply::next_start, "false", "", 0, 0, {}},
+                        FieldType::boolean, Apply::live, "false", "", 0, 0, {}},
                        &NetworkSpec::restricted},
     Field<NetworkSpec>{{"networks[].link", "Cable plugged in", "Can be pulled while the machine runs.", FieldType::boolean,
                         Apply::live, "true", "", 0, 0, {}},
@@ -225,11 +232,20 @@ std::span<const Field<ModuleSpec>> module_fields() { return k_module_fields; }
 std::string_view to_text(CpuBackend value) { return k_cpu_backends.at(static_cast<size_t>(value)); }
 std::string_view to_text(Firmware value) { return k_firmwares.at(static_cast<size_t>(value)); }
 std::string_view to_text(DiskBus value) { return k_disk_buses.at(static_cast<size_t>(value)); }
+std::optional<DiskBus> disk_bus_from_text(std::string_view word) {
+    const auto found = std::ranges::find(k_disk_buses, word);
+    return found == k_disk_buses.end() ? std::nullopt : std::optional(static_cast<DiskBus>(found - k_disk_buses.begin()));
+}
 std::string_view to_text(DisplayKind value) { return k_displays.at(static_cast<size_t>(value)); }
 std::string_view to_text(SoundKind value) { return k_sounds.at(static_cast<size_t>(value)); }
 std::string_view to_text(UsbKind value) { return k_usbs.at(static_cast<size_t>(value)); }
 std::string_view to_text(NetworkCard value) { return k_network_cards.at(static_cast<size_t>(value)); }
 std::string_view to_text(NetworkBackend value) { return k_network_backends.at(static_cast<size_t>(value)); }
+std::optional<NetworkBackend> network_backend_from_text(std::string_view word) {
+    const auto found = std::ranges::find(k_network_backends, word);
+    return found == k_network_backends.end() ? std::nullopt
+                                             : std::optional(static_cast<NetworkBackend>(found - k_network_backends.begin()));
+}
 std::string_view to_text(OnReboot value) { return k_on_reboot.at(static_cast<size_t>(value)); }
 
 }  // namespace skep

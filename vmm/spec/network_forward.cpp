@@ -7,6 +7,8 @@
 #include <charconv>
 #include <optional>
 
+#include "vmm/base/fnv.hpp"
+
 namespace skep {
 namespace {
 
@@ -88,6 +90,42 @@ std::string print_forward(const NetworkForward& forward) {
                        forward.protocol == ForwardProtocol::udp ? "/udp" : "");
 }
 
+std::string network_name_problem(const NetworkSpec& network) {
+    const std::string& name = network.network;
+    const auto is_plain = [](char character) {
+        return (character >= 'a' && character <= 'z') || (character >= 'A' && character <= 'Z') ||
+               (character >= '0' && character <= '9') || character == '-' || character == '_';
+    };
+    if (network.backend == NetworkBackend::socket) {
+        if (name.empty()) {
+            return fmt::format("The card '{}' is on a private network without a name; give it one, such as lab.", network.id);
+        }
+        const bool good = name.size() <= 32 && std::ranges::all_of(name, is_plain);
+        return good ? "" : fmt::format("'{}' is no name of a private network: use up to 32 letters, digits, '-' and '_'.", name);
+    }
+    if (network.backend != NetworkBackend::tap) {
+        return {};
+    }
+    if (name.empty()) {
+        return fmt::format("The card '{}' is to be connected to a tap or bridge; name one of this host, such as br0.", network.id);
+    }
+    // As the kernel has it (dev_valid_name()).
+    const bool good = name.size() <= 15 && name != "." && name != ".." && std::ranges::none_of(name, [](char character) {
+        return character == '/' || character == ':' || static_cast<unsigned char>(character) <= 0x20 || character == 0x7f;
+    });
+    return good ? "" : fmt::format("'{}' is no name of a network interface.", name);
+}
+
+std::string describe_connection(const NetworkSpec& network) {
+    switch (network.backend) {
+        case NetworkBackend::user: return network.restricted ? "this computer's network, cut off" : "this computer's network";
+        case NetworkBackend::socket: return fmt::format("private network '{}'", network.network);
+        case NetworkBackend::tap: return fmt::format("'{}' of this computer", network.network);
+        case NetworkBackend::none: break;
+    }
+    return "connected to nothing";
+}
+
 NetworkSpec& add_network(VmSpec& spec) {
     std::string id = spec.free_id("net");
     NetworkSpec& network = spec.networks.emplace_back();
@@ -116,10 +154,7 @@ MacAddress effective_mac(const VmSpec& spec, const NetworkSpec& network) {
     if (!network.mac.empty()) {
         return parse_mac(network.mac).value_or(MacAddress{0x52, 0x54, 0, 0, 0, 1});
     }
-    uint64_t hash = 0xcbf2'9ce4'8422'2325;  // FNV-1a
-    for (const char character : spec.id + "/" + network.id) {
-        hash = (hash ^ static_cast<uint8_t>(character)) * 0x100'0000'01b3;
-    }
+    uint64_t hash = fnv1a(spec.id + "/" + network.id);
     hash ^= hash >> 32;
     return {0x52, 0x54, 0, static_cast<uint8_t>(hash >> 16), static_cast<uint8_t>(hash >> 8), static_cast<uint8_t>(hash)};
 }

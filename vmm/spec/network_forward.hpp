@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What vm.yaml says about networks: new cards, port forwards and MAC addresses.
+// What vm.yaml says about networks: new cards, what they are connected to, port forwards and MAC addresses.
 #pragma once
 
 #include <array>
@@ -34,6 +34,13 @@ struct NetworkForward {
 [[nodiscard]] Result<NetworkForward> parse_forward(std::string_view text);
 // Reads back as the same; what is usual is left out.
 [[nodiscard]] std::string print_forward(const NetworkForward& forward);
+
+// Why a card's `network` names none for its back end, one sentence; empty when it does. A private network's name is 1 to 32
+// letters, digits, '-' and '_'; an interface's up to 15 characters.
+[[nodiscard]] std::string network_name_problem(const NetworkSpec& network);
+
+// What its cable ends in, for people: "private network 'lab'".
+[[nodiscard]] std::string describe_connection(const NetworkSpec& network);
 
 // One more card as new machines have it: virtio, on the host's network by address translation. The id is a free one.
 NetworkSpec& add_network(VmSpec& spec);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,11 +54,14 @@ struct FieldDescriptor {
 [[nodiscard]] std::string_view to_text(CpuBackend value);
 [[nodiscard]] std::string_view to_text(Firmware value);
 [[nodiscard]] std::string_view to_text(DiskBus value);
+// Nothing for a word that names none.
+[[nodiscard]] std::optional<DiskBus> disk_bus_from_text(std::string_view word);
 [[nodiscard]] std::string_view to_text(DisplayKind value);
 [[nodiscard]] std::string_view to_text(SoundKind value);
 [[nodiscard]] std::string_view to_text(UsbKind value);
 [[nodiscard]] std::string_view to_text(NetworkCard value);
 [[nodiscard]] std::string_view to_text(NetworkBackend value);
+[[nodiscard]] std::optional<NetworkBackend> network_backend_from_text(std::string_view word);
 [[nodiscard]] std::string_view to_text(OnReboot value);
 
 }  // namespace skep

@@ -152,6 +152,9 @@ class Checker {
             } else if (!macs.insert(effective_mac(m_spec, network)).second) {
                 error(path + "mac", "Two network cards have the MAC address {}; give each its own.", network.mac);
             }
+            if (const std::string problem = network_name_problem(network); !problem.empty()) {
+                error(path + "network", "{}", problem);
+            }
             check_forwards(path + "forwards", network, forwards);
         }
     }
@@ -183,8 +186,11 @@ class Checker {
     void check_boot() {
         std::set<std::string> seen;
         for (const std::string& id : m_spec.boot) {
-            if (m_ids.count(id) == 0) {
-                error("boot", "The boot order names '{}', but the machine has no such disk, CD drive or network card.", id);
+            if (m_spec.find_network(id) != nullptr) {
+                error("boot", "The boot order names the network card '{}', but machines start from disks and CDs only: to start from a "
+                      "network put iPXE's ISO file into a CD drive.", id);
+            } else if (m_ids.count(id) == 0) {
+                error("boot", "The boot order names '{}', but the machine has no such disk or CD drive.", id);
             } else if (!seen.insert(id).second) {
                 error("boot", "The boot order names '{}' twice.", id);
             }

@@ -22,7 +22,7 @@ enum class DisplayKind { none, vga, virtio };
 enum class SoundKind { automatic, none, silent, sdl };     // "auto", "none", "silent", "sdl"
 enum class UsbKind { automatic, none, xhci };               // "auto", "none", "xhci"
 enum class NetworkCard { virtio, e1000 };
-enum class NetworkBackend { user, none };
+enum class NetworkBackend { user, socket, tap, none };
 enum class OnReboot { restart, exit };
 enum class AtEnd { exit, restart };
 enum class OnPanic { keep, pause, exit, restart };
@@ -57,9 +57,10 @@ struct CdSpec {
 
 // A network card and what its cable is plugged into.
 struct NetworkSpec {
-    std::string id;                    // "net0"; unique among networks, disks and CDs: names it in the boot order
+    std::string id;                    // "net0"; unique among networks, disks and CDs
     NetworkCard card = NetworkCard::virtio;
     NetworkBackend backend = NetworkBackend::user;
+    std::string network;               // socket: the private network's name; tap: a tap or bridge of the host
     std::string mac;                   // "52:54:00:12:34:56"; empty: made from the machine's id and the card's
     std::vector<std::string> forwards; // user: ports of the host that lead into the guest (network_forward.hpp)
     bool restricted = false;           // user: the guest reaches neither the host nor what lies beyond it

@@ -8,12 +8,11 @@
 #include <memory>
 #include <span>
 
+#include "vmm/base/bits.hpp"
 #include "vmm/base/fd.hpp"
 
 namespace skep {
 namespace {
-
-constexpr size_t k_cpio_alignment = 4;
 
 // Debian's installer takes the rest of the line as it is, YAML does not: JSON's strings are YAML's, too.
 std::string quoted(const std::string& text) {
@@ -27,13 +26,25 @@ std::string quoted(const std::string& text) {
     return result + '"';
 }
 
+// With the locale's name as its first argument. cloud-init's own `locale` wants Ubuntu's locale-gen: on Debian's images it fails for
+// every locale that is not there yet (its issue 4195). Where it cannot be made, the image keeps its own.
+constexpr std::string_view k_set_locale =
+    "      is_there() { locale -a | tr -d - | grep -Fiqx \"$(echo \"$1\" | tr -d -)\"; }\n"
+    "      if ! is_there \"$1\" && [ -f /etc/locale.gen ]; then\n"
+    "        echo \"$1 ${1#*.}\" >> /etc/locale.gen\n"
+    "        locale-gen\n"
+    "      fi\n"
+    "      if is_there \"$1\"; then\n"
+    "        update-locale LANG=\"$1\" || localectl set-locale LANG=\"$1\"\n"
+    "      fi\n";
+
 void append(std::vector<std::byte>& archive, std::string_view text) {
     const auto bytes = std::as_bytes(std::span(text));
     archive.insert(archive.end(), bytes.begin(), bytes.end());
 }
 
 void pad(std::vector<std::byte>& archive) {
-    archive.resize((archive.size() + k_cpio_alignment - 1) / k_cpio_alignment * k_cpio_alignment);
+    archive.resize(align_up(archive.size(), k_ram_disk_alignment));
 }
 
 void append_entry(std::vector<std::byte>& archive, unsigned number, const std::string& name, unsigned mode, std::string_view content) {
@@ -90,7 +101,7 @@ std::string preseed_text(const Answers& answers, const std::string& disk) {
     installer("netcfg/get_domain", "string", "");
     installer("mirror/protocol", "select", "http");
     installer("mirror/country", "string", "manual");
-    installer("mirror/http/hostname", "string", "deb.debian.org");
+    installer("mirror/http/hostname", "string", "ftp.debian.org");
     installer("mirror/http/directory", "string", "/debian");
     installer("mirror/http/proxy", "string", "");
     installer("passwd/root-login", "boolean", "false");
@@ -121,11 +132,11 @@ std::string preseed_text(const Answers& answers, const std::string& disk) {
 
 std::string cloud_user_data(const Answers& answers) {
     return fmt::format(
-        "#cloud-config\nhostname: {}\nmanage_etc_hosts: true\nlocale: {}\ntimezone: {}\nusers:\n  - name: {}\n    gecos: {}\n"
+        "#cloud-config\nhostname: {}\nmanage_etc_hosts: true\nlocale: false\ntimezone: {}\nusers:\n  - name: {}\n    gecos: {}\n"
         "    groups: [adm, sudo]\n    sudo: \"ALL=(ALL) ALL\"\n    shell: /bin/bash\n    lock_passwd: false\n    hashed_passwd: {}\n"
-        "ssh_pwauth: true\n",
-        quoted(answers.host_name), quoted(answers.region.locale), quoted(answers.region.time_zone), quoted(answers.user),
-        quoted(answers.full_name), quoted(answers.password_hash));
+        "ssh_pwauth: true\nruncmd:\n  - - sh\n    - -c\n    - |\n{}    - set-locale\n    - {}\n",
+        quoted(answers.host_name), quoted(answers.region.time_zone), quoted(answers.user), quoted(answers.full_name),
+        quoted(answers.password_hash), k_set_locale, quoted(answers.region.locale));
 }
 
 std::string cloud_meta_data(const Answers& answers, const std::string& instance) {

@@ -22,6 +22,8 @@ namespace skep {
 
 using NamedFiles = std::vector<std::pair<std::string, std::string>>;  // path and content
 
+inline constexpr size_t k_ram_disk_alignment = 4;  // of an archive that follows another, and of what lies in one
+
 // A cpio archive (newc) for the end of an initial RAM disk (the kernel's Documentation/driver-api/early-userspace/buffer-format.rst).
 [[nodiscard]] std::vector<std::byte> ram_disk_part(const NamedFiles& files);
 

@@ -2,9 +2,10 @@
 #include "vmm/unattended/unattended.hpp"
 
 #include <fcntl.h>
-#include <unistd.h>
 
+#include "vmm/base/bits.hpp"
 #include "vmm/base/fd.hpp"
+#include "vmm/base/files.hpp"
 #include "vmm/media/debian_installer.hpp"
 #include "vmm/unattended/answer_files.hpp"
 
@@ -14,7 +15,6 @@ namespace {
 
 constexpr uint64_t k_most_kernel_bytes = 64 << 20;
 constexpr uint64_t k_most_ram_disk_bytes = 512 << 20;
-constexpr size_t k_ram_disk_alignment = 4;  // of an archive that follows another
 
 // The installer's name for the machine's first disk.
 std::string first_disk(const VmSpec& spec) {
@@ -41,12 +41,8 @@ Status write_file(const fs::path& path, std::span<const std::byte> bytes) {
     if (!file.valid()) {
         return fail_errno(errno, fmt::format("Creating '{}'", path.string()));
     }
-    while (!bytes.empty()) {
-        const ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
-        if (written < 0 && errno != EINTR) {
-            return fail_errno(errno, fmt::format("Writing '{}'", path.string()));
-        }
-        bytes = bytes.subspan(written < 0 ? 0 : static_cast<size_t>(written));
+    if (!write_all(file.get(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()})) {
+        return fail_errno(errno, fmt::format("Writing '{}'", path.string()));
     }
     return {};
 }
@@ -73,7 +69,7 @@ Status prepare_debian(const fs::path& folder, VmSpec& spec, const MediumInfo& me
     if (!kernel || !ram_disk) {
         return tl::unexpected(kernel ? ram_disk.error() : kernel.error());
     }
-    ram_disk->resize((ram_disk->size() + k_ram_disk_alignment - 1) / k_ram_disk_alignment * k_ram_disk_alignment);
+    ram_disk->resize(align_up(ram_disk->size(), k_ram_disk_alignment));
     const std::vector<std::byte> part = ram_disk_part({{"preseed.cfg", preseed_text(answers, first_disk(spec))}});
     ram_disk->insert(ram_disk->end(), part.begin(), part.end());
     return write_file(folder / "vmlinuz", *kernel).and_then([&] { return write_file(folder / "initrd.gz", *ram_disk); }).map([&] {

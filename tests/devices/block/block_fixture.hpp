@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "devices/block/block_requests.hpp"
 #include "devices/block/raw.hpp"
 
 namespace skep::test {
@@ -49,11 +50,7 @@ inline std::string write_file(const std::string& path, size_t size, char fill) {
 
 // Submits and waits.
 inline BlockStatus carry_out(BlockBackend& backend, BlockRequest request) {
-    auto promise = std::make_shared<std::promise<BlockStatus>>();
-    std::future<BlockStatus> future = promise->get_future();
-    request.done = [promise](BlockStatus status) { promise->set_value(status); };
-    backend.submit(std::move(request));
-    return future.get();
+    return start_request(backend, std::move(request)).get();
 }
 
 inline BlockRequest transfer(BlockOp op, uint64_t offset, std::vector<uint8_t>& buffer) {

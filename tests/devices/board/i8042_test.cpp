@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "devices/board/i8042.hpp"
 #include "display/input/key_table.hpp"
@@ -223,6 +223,38 @@ TEST_F(I8042Test, long_mouse_movement_is_split_into_packets) {
     EXPECT_EQ(mouse({0xf4}), (Bytes{0xfa}));
     board.keyboard_controller().move_mouse(-300, 0, 0, 0);
     EXPECT_EQ(drain(), (Bytes{0x18, 0x01, 0x00, 0x18, 0xd3, 0x00}));
+}
+
+// Saved between two bytes of everything that takes two: a command, a key's code, a movement, a knock.
+TEST_F(I8042Test, saved_in_mid_work_it_goes_on_in_another_machine) {
+    configure(0x03);  // both interrupts, no translation
+    EXPECT_EQ(mouse({0xf3, 200, 0xf3, 100, 0xf3}).size(), 5U);  // the knock lacks its last rate
+    press({0xe0, 0x48});
+    EXPECT_EQ(in(0x60), 0xe0);  // of the code E0 75
+    command(0xd4);              // the next byte is the mouse's
+
+    StateWriter writer;
+    board.keyboard_controller().save(writer);
+    BoardFixture other;
+    StateReader reader(writer.bytes());
+    other.board.keyboard_controller().load(reader);
+    ASSERT_TRUE(reader.ok() && reader.at_end());
+
+    other.out(0x60, 80);
+    Bytes bytes;
+    while ((other.in(0x64) & 1) != 0 && bytes.size() < 1000) {
+        bytes.push_back(other.in(0x60));
+    }
+    EXPECT_THAT(bytes, testing::UnorderedElementsAre(0x75U, 0xfaU));
+    other.out(0x64, 0xd4);
+    other.out(0x60, 0xf2);
+    EXPECT_EQ(other.in(0x60), 0xfaU);
+    EXPECT_EQ(other.in(0x60), 0x03U) << "the knock was heard: a wheel mouse";
+    other.out(0x64, 0x20);
+    EXPECT_EQ(other.in(0x60), 0x03U) << "the configuration";
+    StateWriter again;
+    board.keyboard_controller().save(again);
+    EXPECT_EQ(again.bytes(), writer.bytes()) << "saving changes nothing";
 }
 
 TEST_F(I8042Test, output_port_shows_a20_and_resets) {

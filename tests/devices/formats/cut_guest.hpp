@@ -131,4 +131,25 @@ inline void expect_no_errors(const std::vector<uint8_t>& bytes, uint64_t session
     EXPECT_EQ(report->errors, 0U) << (report->findings.empty() ? "" : report->findings.front());
 }
 
+// What a qcow2 image is like that is cut off.
+struct Kind {
+    unsigned cluster_bits;
+    uint32_t version;
+    bool based;
+};
+inline void PrintTo(const Kind& kind, std::ostream* out) {
+    *out << "clusters of 2^" << kind.cluster_bits << ", version " << kind.version << (kind.based ? ", with a base" : "");
+}
+
+struct CutImageTest : testing::TestWithParam<Kind> {
+    ScratchFolder folder;
+    std::vector<uint8_t> fresh_image() {
+        const std::string path = folder.file("fresh.qcow2");
+        const Status made = create_qcow2_image(path, {.size = k_size, .cluster_bits = GetParam().cluster_bits, .refcount_order = 4,
+                                                      .version = GetParam().version, .backing_file = {}, .backing_format = {}});
+        EXPECT_TRUE(made) << made.error().message;
+        return file_bytes(path);
+    }
+};
+
 }  // namespace skep::test

@@ -6,7 +6,6 @@
 
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
@@ -32,8 +31,11 @@ inline int shell(const std::string& command) {
 }
 
 inline std::vector<uint8_t> file_bytes(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    std::ifstream in(path, std::ios::binary | std::ios::ate);
+    std::vector<uint8_t> bytes(in ? static_cast<size_t>(in.tellg()) : 0);
+    in.seekg(0);
+    in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    return bytes;
 }
 
 inline void put_file(const std::string& path, const std::vector<uint8_t>& bytes) {
@@ -56,13 +58,19 @@ inline std::vector<uint8_t> random_disk(size_t size, unsigned seed) {
 }
 
 inline std::vector<uint8_t> read_all(BlockBackend& backend, size_t chunk = 1 << 20) {
-    std::vector<uint8_t> all;
-    while (all.size() < backend.info().size) {
-        std::vector<uint8_t> piece(std::min<uint64_t>(chunk, backend.info().size - all.size()));
-        EXPECT_EQ(carry_out(backend, transfer(BlockOp::read, all.size(), piece)), BlockStatus::ok);
-        all.insert(all.end(), piece.begin(), piece.end());
+    std::vector<uint8_t> all(backend.info().size);
+    for (size_t at = 0; at < all.size(); at += chunk) {
+        BlockRequest read = simple(BlockOp::read, at);
+        read.buffers = {{all.data() + at, std::min(chunk, all.size() - at)}};
+        EXPECT_EQ(carry_out(backend, std::move(read)), BlockStatus::ok);
     }
     return all;
+}
+
+// A new overlay of 1 MiB, in place of whatever is there, that names `base` as its raw base.
+inline Status make_overlay(const std::string& path, const std::string& base) {
+    std::filesystem::remove(path);
+    return create_qcow2_image(path, {.size = 1 << 20, .backing_file = base, .backing_format = "raw"});
 }
 
 inline ImageOptions in_folder(const std::string& path, ImageAccess access = ImageAccess::read_write) {

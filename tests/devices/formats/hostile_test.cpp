@@ -129,12 +129,7 @@ TEST_F(HostileTest, Base_OutsideOfTheFolder_IsOpenedOnlyWhenTrusted) {
     std::filesystem::create_symlink(secret, folder.file("innocent"));
     for (const std::string& name : {secret, std::string("innocent"), std::string("../") + secret, std::string("../../../etc/passwd")}) {
         const std::string top = folder.file("top.qcow2");
-        std::filesystem::remove(top);
-        Qcow2CreateOptions options;
-        options.size = 1 << 20;
-        options.backing_file = name;
-        options.backing_format = "raw";
-        ASSERT_TRUE(create_qcow2_image(top, options));
+        ASSERT_TRUE(make_overlay(top, name));
         const auto opened = open_image(top, in_folder(top));
         ASSERT_FALSE(opened) << name;
         EXPECT_TRUE(opened.error().kind == ErrorKind::permission) << opened.error().message;

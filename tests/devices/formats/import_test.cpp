@@ -12,17 +12,18 @@ constexpr size_t k_size = 9 << 20;
 
 struct ImportTest : testing::TestWithParam<const char*> {
     ScratchFolder folder;
-    std::vector<uint8_t> content = random_disk(k_size, 21);
+    inline static const std::vector<uint8_t> content = random_disk(k_size, 21);
+    void put_source() const { put_file(folder.file("source.raw"), content); }
     // Each kind is made once.
     std::string make() {
         static std::map<std::string, std::vector<uint8_t>> made;
-        put_file(folder.file("source.raw"), content);
         const std::string image = folder.file("image.other");
         std::vector<uint8_t>& bytes = made[GetParam()];
         if (!bytes.empty()) {
             put_file(image, bytes);
             return image;
         }
+        put_source();
         EXPECT_EQ(shell("qemu-img convert -f raw -O " + std::string(GetParam()) + " " + folder.file("source.raw") + " " + image), 0);
         bytes = file_bytes(image);
         return image;
@@ -44,10 +45,11 @@ void read_or_refused(const std::string& path, std::mt19937& random) {
 }
 
 // VHD rounds a disk up to what cylinders, heads and sectors can say.
-void expect_same(std::vector<uint8_t> got, std::vector<uint8_t> wanted) {
+void expect_same(const std::vector<uint8_t>& got, const std::vector<uint8_t>& wanted) {
     ASSERT_GE(got.size(), wanted.size());
-    wanted.resize(got.size());
-    EXPECT_TRUE(got == wanted);
+    const auto rest = got.begin() + static_cast<ptrdiff_t>(wanted.size());
+    EXPECT_TRUE(std::equal(wanted.begin(), wanted.end(), got.begin()));
+    EXPECT_TRUE(std::all_of(rest, got.end(), [](uint8_t byte) { return byte == 0; }));
 }
 
 TEST_P(ImportTest, MadeByQemuImg_Read_IsTheSame) {
@@ -63,6 +65,7 @@ TEST_P(ImportTest, MadeByQemuImg_Read_IsTheSame) {
 TEST_P(ImportTest, Converted_ToQcow2AndRaw_IsTheSame) {
     SKIP_WITHOUT_QEMU_IMG();
     const std::string image = make();
+    put_source();
     for (const ImageFormat format : {ImageFormat::qcow2, ImageFormat::raw}) {
         const std::string target = folder.file("new." + std::string(to_text(format)));
         const Status done = convert_image(image, in_folder(image), target, format);
@@ -97,6 +100,16 @@ class Damage {
     std::vector<size_t> m_places;
 };
 
+// A file that was cut short gets its end back; what is left of it is right.
+void put_rest(const std::string& path, const std::vector<uint8_t>& good) {
+    const size_t left = std::filesystem::file_size(path);
+    std::filesystem::resize_file(path, good.size());
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    const size_t at = std::min(left, good.size());
+    file.seekp(static_cast<std::streamoff>(at));
+    file.write(reinterpret_cast<const char*>(good.data() + at), static_cast<std::streamsize>(good.size() - at));
+}
+
 TEST_P(ImportTest, AnyByteChanged_IsReadOrRefused) {
     SKIP_WITHOUT_QEMU_IMG();
     const std::string image = make();
@@ -116,7 +129,7 @@ TEST_P(ImportTest, AnyByteChanged_IsReadOrRefused) {
             read_or_refused(image, random);
         }
         if (shorter) {
-            put_file(image, good);
+            put_rest(image, good);
         }
     }
 }

@@ -17,15 +17,6 @@ int kills_to_make(int usual) {
     return wanted == nullptr ? usual : std::atoi(wanted);
 }
 
-struct Kind {
-    unsigned cluster_bits;
-    uint32_t version;
-    bool based;
-};
-void PrintTo(const Kind& kind, std::ostream* out) {
-    *out << "clusters of 2^" << kind.cluster_bits << ", version " << kind.version << (kind.based ? ", with a base" : "");
-}
-
 // The file outlives the image, whose opening may have been stopped too.
 class SharedEngine final : public FileEngine {
   public:
@@ -42,17 +33,8 @@ struct Image {
     std::shared_ptr<RecordingEngine> engine;
 };
 
-struct KillTest : testing::TestWithParam<Kind> {
+struct KillTest : CutImageTest {
     static constexpr uint64_t k_session = 7;
-    ScratchFolder folder;
-
-    std::vector<uint8_t> fresh_image() {
-        const std::string path = folder.file("fresh.qcow2");
-        const Status made = create_qcow2_image(path, {.size = k_size, .cluster_bits = GetParam().cluster_bits, .refcount_order = 4,
-                                                      .version = GetParam().version, .backing_file = {}, .backing_format = {}});
-        EXPECT_TRUE(made) << made.error().message;
-        return file_bytes(path);
-    }
     Image open(std::vector<uint8_t> bytes, uint64_t killed_at, std::shared_ptr<BlockBackend> base) {
         const uint64_t size = bytes.size();
         auto engine = std::make_shared<RecordingEngine>(std::move(bytes), killed_at);

@@ -33,24 +33,7 @@ Image open_qcow2(std::vector<uint8_t> bytes, uint64_t cut_at, std::shared_ptr<Bl
     return {image ? *image : nullptr, engine};
 }
 
-struct Kind {
-    unsigned cluster_bits;
-    uint32_t version;
-    bool based;
-};
-void PrintTo(const Kind& kind, std::ostream* out) {
-    *out << "clusters of 2^" << kind.cluster_bits << ", version " << kind.version << (kind.based ? ", with a base" : "");
-}
-
-struct PowerCutTest : testing::TestWithParam<Kind> {
-    ScratchFolder folder;
-    std::vector<uint8_t> fresh_image() {
-        const std::string path = folder.file("fresh.qcow2");
-        const Status made = create_qcow2_image(path, {.size = k_size, .cluster_bits = GetParam().cluster_bits, .refcount_order = 4,
-                                                      .version = GetParam().version, .backing_file = {}, .backing_format = {}});
-        EXPECT_TRUE(made) << made.error().message;
-        return file_bytes(path);
-    }
+struct PowerCutTest : CutImageTest {
     void agree_with_qemu(const std::vector<uint8_t>& bytes) {
         const std::string path = folder.file("cut.qcow2");
         put_file(path, bytes);

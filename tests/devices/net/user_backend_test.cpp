@@ -8,50 +8,16 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <chrono>
-#include <condition_variable>
-#include <mutex>
 
 #include "devices/net/offload.hpp"
+#include "tests/support/net_collector.hpp"
+#include "vmm/control/network_plug.hpp"
 
 namespace skep::test {
 namespace {
 
 using Bytes = std::vector<uint8_t>;
 constexpr std::array<uint8_t, 6> k_mac{0x52, 0x54, 0, 1, 2, 3};
-constexpr std::chrono::seconds k_patience{60};  // a crowded host
-
-// Keeps what arrives.
-class Card final : public NetSink {
-  public:
-    size_t receive(std::span<const NetFrame> frames) override {
-        const std::lock_guard lock(m_mutex);
-        for (const NetFrame& frame : frames) {
-            const auto* const bytes = static_cast<const uint8_t*>(frame.pieces.front().iov_base);
-            m_frames.emplace_back(bytes, bytes + frame.bytes);
-        }
-        m_changed.notify_all();
-        return frames.size();
-    }
-    void room() override {}
-    // The first frame that fits, or an empty one when time is up.
-    Bytes wait_for(const std::function<bool(const Bytes&)>& fits) {
-        std::unique_lock lock(m_mutex);
-        Bytes found;
-        m_changed.wait_for(lock, k_patience, [&] {
-            for (const Bytes& frame : m_frames) {
-                found = found.empty() && fits(frame) ? frame : found;
-            }
-            return !found.empty();
-        });
-        return found;
-    }
-
-  private:
-    std::mutex m_mutex;
-    std::condition_variable m_changed;
-    std::vector<Bytes> m_frames;
-};
 
 struct UdpSocket {
     UdpSocket() : fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
@@ -90,16 +56,14 @@ Bytes udp_frame(const std::array<uint8_t, 6>& to, std::array<uint8_t, 4> from_ip
     return frame;
 }
 
-void send(UserBackend& backend, const Bytes& bytes) {
-    const iovec piece{const_cast<uint8_t*>(bytes.data()), bytes.size()};
-    const NetFrame frame{.header = {}, .pieces = std::span(&piece, 1), .bytes = static_cast<uint32_t>(bytes.size())};
-    EXPECT_EQ(backend.send(std::span(&frame, 1)), 1U);
-}
+void send(UserBackend& backend, const Bytes& bytes) { EXPECT_EQ(send_one(backend, bytes), 1U); }
 
 class UserBackendTest : public ::testing::Test {
   protected:
     std::shared_ptr<UserBackend> start(const UserBackendConfig& config = {}) {
-        auto started = UserBackend::start(thread, std::filesystem::path(SKEP_BINARY_DIR) / "bin" / "skep-net", config);
+        auto channel = start_network_process(std::filesystem::path(SKEP_BINARY_DIR) / "bin" / "skep-net", PlugMessages::here);
+        EXPECT_TRUE(channel) << channel.error().message;
+        auto started = UserBackend::start(thread, std::move(*channel), config);
         EXPECT_TRUE(started) << started.error().message;
         if (started) {
             (*started)->attach(&card);
@@ -107,7 +71,7 @@ class UserBackendTest : public ::testing::Test {
         return started ? *started : nullptr;
     }
     NetThread thread;
-    Card card;
+    NetCollector card;
 };
 
 Bytes dhcp_discover() {
@@ -174,10 +138,12 @@ TEST_F(UserBackendTest, taken_port_is_said_and_a_free_one_opened_and_closed) {
     backend->attach(nullptr);
 }
 
-TEST_F(UserBackendTest, program_that_is_not_there_is_said) {
-    const auto started = UserBackend::start(thread, "/nonexistent/skep-net", {});
+TEST_F(UserBackendTest, process_that_ends_at_once_is_said) {
+    auto channel = start_network_process("/bin/false", PlugMessages::here);
+    ASSERT_TRUE(channel);
+    const auto started = UserBackend::start(thread, std::move(*channel), {});
     ASSERT_FALSE(started);
-    EXPECT_NE(started.error().message.find("/nonexistent/skep-net"), std::string::npos);
+    EXPECT_NE(started.error().message.find("has ended"), std::string::npos);
 }
 
 }  // namespace

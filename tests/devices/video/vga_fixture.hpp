@@ -34,6 +34,16 @@ struct VgaMachine : FakeMachine {
     }
     ~VgaMachine() { view.reset(); }
 
+    // Takes the saved state of another one's adapter; false when something of it is wrong or left.
+    [[nodiscard]] bool become(const VgaMachine& from) {
+        update = view->take();
+        StateWriter writer;
+        from.adapter->save(writer);
+        StateReader reader(writer.bytes());
+        adapter->load(reader);
+        return reader.ok() && reader.at_end();
+    }
+
     void out(uint16_t port, uint8_t value) { ports.write(port, 1, value); }
     uint8_t in(uint16_t port) { return static_cast<uint8_t>(ports.read(port, 1)); }
     void indexed(uint16_t port, uint8_t index, uint8_t value) { ports.write(port, 2, index | value << 8); }

@@ -349,13 +349,8 @@ TEST_F(VgaGraphicsTest, dac_reads_back_in_turn_and_has_8_bits_by_request) {
 TEST_F(VgaGraphicsTest, picture_is_the_same_in_another_machine) {
     linear_mode(64, 16, 32);
     draw(64 * 4 * 3, 0x00ff88);
-    StateWriter writer;
-    adapter->save(writer);
     VgaMachine other;
-    other.update = other.view->take();
-    StateReader reader(writer.bytes());
-    other.adapter->load(reader);
-    ASSERT_TRUE(reader.ok() && reader.at_end());
+    ASSERT_TRUE(other.become(*this));
     EXPECT_EQ(other.row(3)[0], 0x00ff88U);
     EXPECT_EQ(other.size(), (ScreenSize{64, 16}));
 }

@@ -153,6 +153,24 @@ TEST_F(VgaTextTest, cells_and_cursor_are_told_as_text) {
     EXPECT_FALSE(screen.text());
 }
 
+// Saved between an attribute's index and its value, with an index of the CRTC chosen and fonts loaded.
+TEST_F(VgaTextTest, text_and_half_written_registers_are_the_same_in_another_machine) {
+    put(5, 'A', 0x1f);
+    indexed(0x3d4, 0x0f, 9);
+    in(0x3da);
+    out(0x3c0, 0x20 | 0x11);  // the border's colour: its value is yet to come
+    VgaMachine other;
+    ASSERT_TRUE(other.become(*this));
+    EXPECT_EQ(other.row(5), row(5)) << "letters with the guest's font";
+    EXPECT_THAT(cell_row(5, 1), ElementsAre(off, on, off, off, off, off, off, on));
+    EXPECT_EQ(other.screen.text()->cursor_column, 1U);
+    other.out(0x3c0, 0x2a);
+    other.in(0x3da);
+    other.out(0x3c0, 0x20 | 0x11);
+    EXPECT_EQ(other.in(0x3c1), 0x2aU);
+    EXPECT_EQ(other.in(0x3d5), 9U) << "the CRTC's index is kept";
+}
+
 TEST_F(VgaTextTest, screen_off_is_black_and_of_the_same_size) {
     put(0, ' ', 0x9f);
     update = view->take();

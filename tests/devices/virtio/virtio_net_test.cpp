@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "devices/net/net_cable.hpp"
+#include "devices/net/null_backend.hpp"
 #include "devices/virtio/virtio_net.hpp"
 #include "devices/virtio/virtio_net_device.hpp"
 #include "tests/support/fake_net.hpp"
@@ -117,6 +121,49 @@ TEST_F(VirtioNetTest, full_back_end_holds_the_rest_until_it_has_room) {
     EXPECT_EQ(driver.used_index(k_send), 3);
     ASSERT_EQ(net->sent.size(), 3U);
     EXPECT_EQ(net->sent[2].bytes.size(), 64U);
+}
+
+// A driver that is as fast as the card: whenever frames are taken there are new ones, without another notification.
+class TirelessDriver final : public NetBackend {
+  public:
+    TirelessDriver(NetThread& thread, std::function<void()> add) : m_nowhere(thread), m_add(std::move(add)) {}
+    void attach(NetSink* sink) override { m_nowhere.attach(sink); }
+    size_t send(std::span<const NetFrame> frames) override {
+        for (size_t index = 0; index < frames.size(); ++index) {
+            m_add();
+        }
+        return m_nowhere.send(frames);
+    }
+    void request_room() override { m_nowhere.request_room(); }
+    void sink_ready() override { m_nowhere.sink_ready(); }
+
+  private:
+    NullBackend m_nowhere;
+    std::function<void()> m_add;
+};
+
+TEST_F(VirtioNetTest, endless_frames_of_one_notification_all_go_where_nobody_is) {
+    constexpr uint16_t k_frames = 5000;
+    NetThread thread;
+    start(0);
+    uint16_t added = 0;
+    const auto add = [&] {
+        if (added < k_frames) {
+            queue_frame(static_cast<uint16_t>(added++ % 8 * 2), frame_to(k_our_mac, 60));
+        }
+    };
+    cable->connect(std::make_shared<TirelessDriver>(thread, add));
+    for (unsigned index = 0; index < 8; ++index) {
+        add();
+    }
+    driver.kick(k_send);
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (driver.used_index(k_send) != k_frames && std::chrono::steady_clock::now() < give_up) {
+        thread.run([] {});
+        std::this_thread::yield();
+    }
+    EXPECT_EQ(driver.used_index(k_send), k_frames);
+    cable->connect(net);
 }
 
 TEST_F(VirtioNetTest, held_frames_are_on_the_ring_again_after_pause_and_load) {

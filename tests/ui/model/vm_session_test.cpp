@@ -30,6 +30,15 @@ class SessionTest : public LibraryTest {
     [[nodiscard]] static bool is(VmSession* session, VmState state) {
         return wait_for([&] { return session->state() == state; });
     }
+    // The session of the only machine, which runs then; null when it does not.
+    [[nodiscard]] static VmSession* started(VmListModel& model) {
+        if (!wait_for([&] { return model.rowCount() == 1; })) {
+            return nullptr;
+        }
+        VmSession* session = model.session(0);
+        session->start();
+        return is(session, VmState::running) ? session : nullptr;
+    }
 };
 
 TEST_F(SessionTest, start_reaches_running_and_the_console_answers) {
@@ -79,10 +88,8 @@ TEST_F(SessionTest, pause_resume_and_full_disk_follow_the_worker) {
 TEST_F(SessionTest, killed_worker_is_noticed_within_two_seconds) {
     const Bundle bundle = make_machine("one");
     VmListModel model(m_root);
-    ASSERT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
-    VmSession* session = model.session(0);
-    session->start();
-    ASSERT_TRUE(is(session, VmState::running));
+    VmSession* session = started(model);
+    ASSERT_NE(session, nullptr);
     QElapsedTimer timer;
     timer.start();
     kill(worker_state(bundle).pid, SIGKILL);
@@ -113,10 +120,8 @@ TEST_F(SessionTest, another_window_attaches_within_a_second_and_guests_go_on) {
 TEST_F(SessionTest, signal_that_killed_a_worker_is_not_forgotten_by_later_looks) {
     const Bundle bundle = make_machine("one");
     VmListModel model(m_root);
-    ASSERT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
-    VmSession* session = model.session(0);
-    session->start();
-    ASSERT_TRUE(is(session, VmState::running));
+    VmSession* session = started(model);
+    ASSERT_NE(session, nullptr);
     kill(worker_state(bundle).pid, SIGKILL);
     const QString killed = QStringLiteral("Its process was killed (signal 9");
     ASSERT_TRUE(wait_for([&] { return session->reason().startsWith(killed); })) << session->reason().toStdString();
@@ -139,10 +144,8 @@ TEST_F(SessionTest, worker_that_refuses_is_told_with_its_sentence) {
 TEST_F(SessionTest, action_refused_by_the_worker_is_told) {
     make_machine("one");
     VmListModel model(m_root);
-    ASSERT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
-    VmSession* session = model.session(0);
-    session->start();
-    ASSERT_TRUE(is(session, VmState::running));
+    VmSession* session = started(model);
+    ASSERT_NE(session, nullptr);
     QSignalSpy failed(session, &VmSession::failed);
     session->insert(QStringLiteral("cd0"), QStringLiteral("/missing.iso"));
     ASSERT_TRUE(wait_for([&] { return failed.count() == 1; }));
@@ -152,10 +155,8 @@ TEST_F(SessionTest, action_refused_by_the_worker_is_told) {
 TEST_F(SessionTest, running_machine_takes_network_changes_at_once_and_a_taken_port_leaves_the_settings) {
     make_machine("one");
     VmListModel model(m_root);
-    ASSERT_TRUE(wait_for([&] { return model.rowCount() == 1; }));
-    VmSession* session = model.session(0);
-    session->start();
-    ASSERT_TRUE(is(session, VmState::running));
+    VmSession* session = started(model);
+    ASSERT_NE(session, nullptr);
     QSignalSpy failed(session, &VmSession::failed);
     const VmSpec before = *session->spec();
     VmSpec after = before;
@@ -174,6 +175,57 @@ TEST_F(SessionTest, running_machine_takes_network_changes_at_once_and_a_taken_po
     EXPECT_FALSE(session->networks()[0].link);
     EXPECT_EQ(session->networks()[0].ip, QStringLiteral("10.0.2.15"));
     EXPECT_EQ(session->networks()[0].connections.at(0).received, 2U);
+}
+
+TEST_F(SessionTest, running_machine_is_connected_elsewhere_at_once_and_what_is_refused_leaves_the_settings) {
+    make_machine("one");
+    VmListModel model(m_root);
+    VmSession* session = started(model);
+    ASSERT_NE(session, nullptr);
+    QSignalSpy failed(session, &VmSession::failed);
+    const auto connect_to = [&](const std::string& network) {
+        const VmSpec before = *session->spec();
+        VmSpec after = before;
+        after.networks[0].backend = NetworkBackend::socket;
+        after.networks[0].network = network;
+        const auto save = [after](VmSpec& spec) -> Status {
+            spec = after;
+            return {};
+        };
+        session->update_spec(QStringLiteral("not saved"), save, [session, before, after] { session->change_networks(before, after); });
+    };
+    connect_to("lab");
+    EXPECT_TRUE(wait_for([&] {
+        session->ask_networks();
+        return !session->networks().empty() && session->networks()[0].connected_to == QStringLiteral("private network 'lab'");
+    }));
+    connect_to("refused");
+    ASSERT_TRUE(wait_for([&] { return failed.count() == 1; }));
+    EXPECT_EQ(failed[0][1].toString(), QStringLiteral("That network is refused in this test."));
+    EXPECT_TRUE(wait_for([&] { return session->spec()->networks[0].network == "lab"; }));
+}
+
+TEST_F(SessionTest, running_machine_takes_changed_media_at_once) {
+    const Bundle bundle = make_machine("one");
+    ASSERT_TRUE(bundle.update([](VmSpec& spec) -> Status {
+        spec.cds = {{"cd0", "", {}}};
+        return {};
+    }));
+    VmListModel model(m_root);
+    VmSession* session = started(model);
+    ASSERT_NE(session, nullptr);
+    QSignalSpy failed(session, &VmSession::failed);
+    const VmSpec before = *session->spec();
+    VmSpec after = before;
+    after.find_cd("cd0")->file = "/other.iso";
+    session->change_media(before, after);
+    ASSERT_TRUE(wait_for([&] { return session->cd_file("cd0") == QStringLiteral("/other.iso"); }));
+    session->change_media(after, before);
+    ASSERT_TRUE(wait_for([&] { return session->cd_file("cd0").isEmpty(); }));
+    after.find_cd("cd0")->file = "/missing.iso";
+    session->change_media(before, after);
+    ASSERT_TRUE(wait_for([&] { return failed.count() == 1; }));
+    EXPECT_EQ(failed[0][1].toString(), QStringLiteral("'/missing.iso' does not exist."));
 }
 
 TEST_F(SessionTest, library_shows_broken_yaml_and_heals_by_the_previous_version) {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <QCheckBox>
+#include <QComboBox>
 #include <QGroupBox>
 #include <QLabel>
 #include <QLineEdit>
@@ -37,6 +38,15 @@ class NewSheetTest : public LibraryTest {
     void choose(const QString& path) {
         m_sheet->choose_medium(path);
         EXPECT_TRUE(wait_for([&] { return !get<QLabel>("recognised")->text().startsWith(QStringLiteral("Reading")); }));
+    }
+    // Makes the machine; leaves the only one there is.
+    void create_only(std::vector<BundleEntry>& entries) {
+        QSignalSpy created(m_sheet.get(), &NewSheet::created);
+        QTest::mouseClick(get<QPushButton>("createOnly"), Qt::LeftButton);
+        ASSERT_TRUE(wait_for([&] { return created.count() == 1; }));
+        entries = list_bundles(m_root);
+        ASSERT_EQ(entries.size(), 1U);
+        ASSERT_TRUE(entries[0].spec.has_value());
     }
     void expect_refused(const QString& path, const QString& words) {
         open();
@@ -182,6 +192,22 @@ TEST_F(NewSheetTest, draft_that_cannot_make_its_disk_leaves_nothing_behind) {
     EXPECT_TRUE(std::filesystem::is_empty(m_root));
 }
 
+TEST_F(NewSheetTest, new_disk_as_qcow2_on_nvme_is_made_so) {
+    open();
+    choose(write_file(QStringLiteral("a.iso"), tiny_iso("Debian 12.5.0 amd64 n")));
+    get<QComboBox>("diskBus")->setCurrentIndex(1);
+    get<QComboBox>("diskFormat")->setCurrentIndex(1);
+    std::vector<BundleEntry> entries;
+    ASSERT_NO_FATAL_FAILURE(create_only(entries));
+    ASSERT_EQ(entries[0].spec->disks.size(), 1U);
+    const DiskSpec& disk = entries[0].spec->disks[0];
+    EXPECT_EQ(disk.bus, DiskBus::nvme);
+    EXPECT_EQ(disk.effective_format(), DiskFormat::qcow2);
+    QFile image(QString::fromStdString((entries[0].folder / disk.file).string()));
+    ASSERT_TRUE(image.open(QIODevice::ReadOnly));
+    EXPECT_EQ(image.read(4), QByteArray("QFI\xfb", 4));
+}
+
 TEST_F(NewSheetTest, raw_disk_becomes_the_machines_disk) {
     QByteArray disk(1 << 20, '\0');
     disk[510] = '\x55';
@@ -231,12 +257,8 @@ TEST_F(NewSheetTest, cloud_image_is_created_with_its_answers) {
     EXPECT_FALSE(get<QPushButton>("createOnly")->isEnabled());
     get<QLineEdit>("unattendedAgain")->setText(QStringLiteral("very secret"));
     ASSERT_TRUE(get<QPushButton>("createOnly")->isEnabled());
-    QSignalSpy created(m_sheet.get(), &NewSheet::created);
-    QTest::mouseClick(get<QPushButton>("createOnly"), Qt::LeftButton);
-    ASSERT_TRUE(wait_for([&] { return created.count() == 1; }));
-    const auto entries = list_bundles(m_root);
-    ASSERT_EQ(entries.size(), 1U);
-    ASSERT_TRUE(entries[0].spec.has_value());
+    std::vector<BundleEntry> entries;
+    ASSERT_NO_FATAL_FAILURE(create_only(entries));
     ASSERT_EQ(entries[0].spec->cds.size(), 1U);
     EXPECT_EQ(entries[0].spec->cds[0].file, "install/answers.iso");
     QFile yaml(QString::fromStdString((entries[0].folder / "vm.yaml").string()));

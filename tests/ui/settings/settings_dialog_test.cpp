@@ -15,6 +15,7 @@
 
 #include "devices/formats/image_tools.hpp"
 #include "tests/ui/support/test_library.hpp"
+#include "vmm/control/launcher.hpp"
 
 namespace skep::ui {
 namespace {
@@ -113,6 +114,22 @@ TEST_F(SettingsDialogTest, drives_are_edited_added_and_removed) {
     EXPECT_EQ(m_dialog->edited().cds[0].id, "cd0");
 }
 
+TEST_F(SettingsDialogTest, card_on_a_private_network_needs_its_name_and_says_what_it_does_not_look_at) {
+    open(MachineActivity::running);
+    page(4);
+    QTest::mouseClick(get<QPushButton>("addNetwork"), Qt::LeftButton);
+    EXPECT_FALSE(get<QLineEdit>("field_networks_0__network")->isEnabled());
+    EXPECT_TRUE(get<QLabel>("note_networks_0__network")->text().contains(QStringLiteral("private network")));
+    auto* backend = get<QComboBox>("field_networks_0__backend");
+    backend->setCurrentIndex(backend->findData(QStringLiteral("socket")));
+    EXPECT_FALSE(get<QLineEdit>("field_networks_0__forwards")->isEnabled());
+    EXPECT_TRUE(get<QLabel>("note_networks_0__network")->text().contains(QStringLiteral("without a name")));
+    EXPECT_FALSE(get<QPushButton>("settingsSave")->isEnabled());
+    get<QLineEdit>("field_networks_0__network")->setText(QStringLiteral("lab"));
+    EXPECT_TRUE(get<QPushButton>("settingsSave")->isEnabled());
+    EXPECT_EQ(m_dialog->edited().networks[0].network, "lab");
+}
+
 TEST_F(SettingsDialogTest, new_disk_is_what_was_asked_for) {
     open(MachineActivity::off);
     page(3);
@@ -143,6 +160,7 @@ TEST_F(SettingsDialogTest, image_is_described_and_made_larger) {
     ASSERT_TRUE(QTest::qWaitFor([&] { return enlarge->isEnabled(); }));
     EXPECT_TRUE(get<QLabel>("imageFacts")->text().contains(QStringLiteral("4 KiB")))
         << get<QLabel>("imageFacts")->text().toStdString();
+    EXPECT_TRUE(get<QLabel>("imageFacts")->text().contains(QStringLiteral("cannot be told")));
     QTest::mouseClick(enlarge, Qt::LeftButton);
     auto* ask = get<QInputDialog>("enlargeDialog");
     ask->setIntValue(2);
@@ -153,12 +171,39 @@ TEST_F(SettingsDialogTest, image_is_described_and_made_larger) {
     EXPECT_EQ(std::filesystem::file_size(m_dialog->edited().disks[0].file), uint64_t{2} << 30);
 }
 
-TEST_F(SettingsDialogTest, image_in_use_says_why_nothing_is_known) {
+TEST_F(SettingsDialogTest, running_machines_disk_is_described_and_grows) {
+    const Bundle bundle = make_machine("runs");
+    auto launched = launch(bundle, "test");
+    ASSERT_TRUE(launched) << launched.error().message;
+    VmSpec spec = *bundle.load();
+    DiskSpec disk;
+    disk.id = "disk0";
+    disk.file = "disks/disk0.img";
+    spec.disks.push_back(disk);
+    m_dialog = std::make_unique<SettingsDialog>(spec, bundle.folder(), HostFacts{8192, 4096, 4}, MachineActivity::running);
+    m_dialog->show();
+    page(3);
+    get<QListWidget>("drivesList")->setCurrentRow(0);
+    auto* enlarge = get<QPushButton>("enlargeDisk");
+    ASSERT_TRUE(wait_for([&] { return enlarge->isEnabled(); })) << get<QLabel>("imageFacts")->text().toStdString();
+    for (const char* part : {"1 GiB", "3 MiB", "use 1 MiB", "At least 2 MiB", "fstrim"}) {
+        EXPECT_TRUE(get<QLabel>("imageFacts")->text().contains(QLatin1String(part))) << part << " is not in " << get<QLabel>("imageFacts")->text().toStdString();
+    }
+    QTest::mouseClick(enlarge, Qt::LeftButton);
+    auto* ask = get<QInputDialog>("enlargeDialog");
+    ask->setIntValue(5);
+    ask->accept();
+    EXPECT_TRUE(wait_for([&] { return get<QLabel>("imageFacts")->text().contains(QStringLiteral("5 GiB")); }))
+        << get<QLabel>("imageFacts")->text().toStdString();
+    EXPECT_TRUE(launched->client.command(MessageType::power_off));
+}
+
+TEST_F(SettingsDialogTest, running_machine_that_does_not_answer_says_so) {
     open(MachineActivity::running);
     page(3);
     get<QListWidget>("drivesList")->setCurrentRow(0);
+    EXPECT_TRUE(wait_for([&] { return !get<QLabel>("imageFacts")->text().isEmpty(); }));
     EXPECT_FALSE(get<QPushButton>("enlargeDisk")->isEnabled());
-    EXPECT_TRUE(get<QLabel>("imageFacts")->text().contains(QStringLiteral("Turn the machine off")));
 }
 
 TEST_F(SettingsDialogTest, yaml_page_shows_what_would_be_saved) {

@@ -14,6 +14,8 @@
 #include "vmm/control/runtime_dir.hpp"
 #include "vmm/control/server.hpp"
 #include "vmm/spec/bundle.hpp"
+#include "vmm/spec/network_forward.hpp"
+#include "vmm/spec/spec_fields.hpp"
 
 namespace {
 
@@ -50,7 +52,10 @@ class FakeGuest : public MachineControl, private NetworkControl {
         m_server->cd_changed("cd0", file);
         return {};
     }
-    Status resize_disk(const std::string&, uint64_t) override { return {}; }
+    Status resize_disk(const std::string&, uint64_t size) override {
+        m_disk_bytes = size;
+        return {};
+    }
     Result<std::string> attach_stick(const std::string& file, StickAccess access, const std::string&) override {
         m_sticks.push_back({"usb" + std::to_string(m_sticks.size()), file, access});
         m_server->usb_changed(m_sticks.back().id, file);
@@ -64,12 +69,16 @@ class FakeGuest : public MachineControl, private NetworkControl {
     std::vector<StickInfo> sticks() override { return m_sticks; }
     Status retry() override { return set_state(MachineState::running); }
     NetworkControl* network() override { return this; }
-    // One card with an address, a name and a connection; its cable as it was left.
+    // One card with an address, a name and a connection; its cable as it was left. One disk, which grows.
     std::string info_json() override {
-        return std::string(R"({"networks": [{"id": "net0", "ip": "10.0.2.15", "bytes_sent": 1000, "bytes_received": 2000, "link": )") +
+        return std::string(R"({"networks": [{"id": "net0", "ip": "10.0.2.15", "backend": ")" + m_backend + R"(", "connected_to": ")" + m_connected_to +
+               R"(", "bytes_sent": 1000, "bytes_received": 2000, "link": )") +
                (m_link ? "true" : "false") + R"(, "glass": {"names": [{"name": "www.example.org", "addresses": "1.2.3.4", "count": 1}],
                "connections": [{"protocol": "tcp", "guest": "10.0.2.15:40000", "remote": "1.2.3.4:80", "bytes_sent": 1,
-               "bytes_received": 2, "open": true}]}}]})";
+               "bytes_received": 2, "open": true}]}}],
+               "disks": [{"id": "disk0", "host_size": 3145728, "guest": {"file_systems": 1, "used": 1048576, "other": 0},
+               "reclaimable": 2097152, "size": )" +
+               std::to_string(m_disk_bytes) + "}]}";
     }
 
   private:
@@ -78,6 +87,17 @@ class FakeGuest : public MachineControl, private NetworkControl {
     }
     Status set_link(const std::string&, bool up) override {
         m_link = up;
+        return {};
+    }
+    Status plug(const NetworkSpec& into, Fd descriptor) override {
+        if (into.network == "refused") {
+            return fail(ErrorKind::io, "That network is refused in this test.");
+        }
+        if (descriptor.valid() != (into.backend == NetworkBackend::user)) {
+            return fail(ErrorKind::protocol, "A descriptor is missing, or there is one too many.");
+        }
+        m_backend = to_text(into.backend);
+        m_connected_to = describe_connection(into);
         return {};
     }
     void say(const std::string& text) {
@@ -126,7 +146,10 @@ class FakeGuest : public MachineControl, private NetworkControl {
     std::optional<ControlServer> m_server;
     MachineState m_state = MachineState::running;
     std::string m_typed;
+    uint64_t m_disk_bytes = uint64_t{1} << 30;
     bool m_link = true;
+    std::string m_backend = "user";
+    std::string m_connected_to = "this computer's network";
 };
 
 int run(const std::filesystem::path& folder) {

@@ -43,11 +43,12 @@ struct Multiboot : testing::Test {
     test::TemporaryFolder folder;
     std::unique_ptr<GuestMemory> memory = std::move(*GuestMemory::create(8 * k_mib));
     PlatformDescription platform;
+    SetMultibootScreen set_screen;
 
     void SetUp() override { platform.low_ram_bytes = memory->low_ram_bytes(); }
     Result<CpuState> load(const std::string& kernel, std::vector<MultibootModule> modules = {}) {
         const MultibootFiles files{folder.write("kernel", kernel), "arg=1", std::move(modules)};
-        return load_multiboot(*memory, platform, files, reset_cpu_state(0x663));
+        return load_multiboot(*memory, platform, files, set_screen, reset_cpu_state(0x663));
     }
     std::string refusal(const std::string& kernel) {
         const auto state = load(kernel);
@@ -96,6 +97,42 @@ TEST_F(Multiboot, boot_information_describes_memory_modules_and_texts) {
     }
     EXPECT_EQ(ram, 7 * k_mib + 0x9'fc00);
     EXPECT_EQ(at(word(info + 64), 5), std::string("Skep\0", 5));
+}
+
+TEST_F(Multiboot, kernel_that_wishes_nothing_is_told_of_text) {
+    std::optional<MultibootVideo> wish = MultibootVideo{};
+    set_screen = [&](const std::optional<MultibootVideo>& asked) {
+        wish = asked;
+        return MultibootScreen{{MultibootVideo::Mode::text, 80, 25, 16}, 0xb'8000};
+    };
+    const auto state = load(elf32(k_mib));
+    ASSERT_TRUE(state) << state.error().message;
+    EXPECT_FALSE(wish);
+    const auto info = static_cast<uint32_t>(state->gpr[k_rbx]);
+    EXPECT_EQ(word(info), 0x1245U);
+    EXPECT_EQ(at(info + 88, 22), std::string("\0\x80\x0b\0\0\0\0\0" "\xa0\0\0\0" "\x50\0\0\0" "\x19\0\0\0" "\x10\2", 22));
+}
+
+TEST_F(Multiboot, kernel_that_wishes_graphics_is_told_where_they_are) {
+    std::optional<MultibootVideo> wish;
+    set_screen = [&](const std::optional<MultibootVideo>& asked) {
+        wish = asked;
+        return MultibootScreen{{MultibootVideo::Mode::graphics, 800, 600, 32}, 0xfd00'0000};
+    };
+    std::string kernel = elf32(k_mib, 7);
+    store_le<uint32_t>(&kernel[0x100 + 36], 800);
+    store_le<uint32_t>(&kernel[0x100 + 40], 600);
+    store_le<uint32_t>(&kernel[0x100 + 44], 24);
+    const auto state = load(kernel);
+    ASSERT_TRUE(state) << state.error().message;
+    ASSERT_TRUE(wish);
+    EXPECT_EQ(wish->mode, MultibootVideo::Mode::graphics);
+    EXPECT_EQ(wish->width, 800U);
+    EXPECT_EQ(wish->height, 600U);
+    EXPECT_EQ(wish->depth, 24U);
+    const auto info = static_cast<uint32_t>(state->gpr[k_rbx]);
+    EXPECT_EQ(word(info), 0x1245U);
+    EXPECT_EQ(at(info + 88, 28), std::string("\0\0\0\xfd\0\0\0\0" "\x80\x0c\0\0" "\x20\3\0\0" "\x58\2\0\0" "\x20\1" "\x10\x08\x08\x08\0\x08", 28));
 }
 
 TEST_F(Multiboot, header_addresses_load_any_format) {

@@ -97,6 +97,16 @@ TEST_F(ServerTest, greeting_tells_who_answers) {
     EXPECT_EQ(client.greeting().version, k_protocol_version);
 }
 
+TEST_F(ServerTest, what_disks_use_is_asked_for_until_the_worker_has_looked) {
+    m_machine.m_info = R"({"disks": [{"id": "disk0", "host_size": 42}]})";
+    m_machine.m_infos_without_use = 2;
+    ControlClient client = connect();
+    EXPECT_EQ(client.info_with_disks(), R"({"disks":[{"host_size":42,"id":"disk0"}]})");
+    EXPECT_EQ(m_machine.m_asked.size(), 3U);
+    m_machine.m_infos_without_use = 1'000'000;
+    EXPECT_EQ(client.info_with_disks(milliseconds(1)), R"({"disks":[{"id":"disk0"}]})");
+}
+
 TEST_F(ServerTest, every_command_reaches_the_machine) {
     ControlClient client = connect();
     for (const MessageType type : {MessageType::pause, MessageType::resume, MessageType::power_button, MessageType::reset,

@@ -56,6 +56,24 @@ TEST(Validate, usb_devices_without_a_controller_are_found) {
     EXPECT_THAT(validate(spec, k_host), Contains(Field(&SpecProblem::path, "usb.controller")));
 }
 
+TEST(Validate, network_without_a_good_name_is_found) {
+    VmSpec spec = good_spec();
+    NetworkSpec card;
+    card.id = "net7";
+    const auto good = [&](NetworkBackend backend, const std::string& name) {
+        card.backend = backend;
+        card.network = name;
+        spec.networks = {card};
+        return !has_errors(validate(spec, k_host));
+    };
+    EXPECT_TRUE(good(NetworkBackend::user, "") && good(NetworkBackend::socket, "lab-2_b") && good(NetworkBackend::tap, "br-lan.7"));
+    EXPECT_FALSE(good(NetworkBackend::socket, ""));
+    EXPECT_FALSE(good(NetworkBackend::socket, "../x"));
+    EXPECT_FALSE(good(NetworkBackend::tap, ""));
+    EXPECT_FALSE(good(NetworkBackend::tap, "a/b"));
+    EXPECT_FALSE(good(NetworkBackend::tap, "sixteen-letters!"));
+}
+
 TEST(Validate, two_writers_of_one_image_are_found) {
     VmSpec spec = good_spec();
     spec.disks.push_back(spec.disks[0]);
@@ -76,6 +94,14 @@ TEST(Validate, direct_boot_needs_a_kernel) {
     spec.firmware = Firmware::linux_kernel;
     EXPECT_EQ(first_error(validate(spec, k_host)),
               "The firmware 'linux' starts a kernel file; choose one, or use the firmware 'bios'.");
+}
+
+TEST(Validate, boot_order_with_a_network_card_is_refused_with_a_way_out) {
+    VmSpec spec = good_spec();
+    spec.networks = {NetworkSpec{}};
+    spec.networks[0].id = "net0";
+    spec.boot = {"net0"};
+    EXPECT_THAT(first_error(validate(spec, k_host)), testing::HasSubstr("iPXE"));
 }
 
 TEST(Validate, names_follow_the_rules) {

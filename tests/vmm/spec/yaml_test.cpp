@@ -145,7 +145,7 @@ TEST(SpecYaml, wrong_value_names_line_column_and_limit) {
     EXPECT_EQ(message_of("name: a\ncds:\n  - id: x\n  - id: x\n"),
               "vm.yaml line 4, column 9: Two drives or cards are named 'x'; give each its own name.");
     EXPECT_EQ(message_of("name: a\nboot: [cd7]\n"),
-              "vm.yaml line 2, column 7: The boot order names 'cd7', but the machine has no such disk, CD drive or network card.");
+              "vm.yaml line 2, column 7: The boot order names 'cd7', but the machine has no such disk or CD drive.");
     EXPECT_EQ(message_of("name: a\ncpu: fast\n"),
               "vm.yaml line 2, column 6: 'cpu' must hold keys of its own, each on its own indented line.");
     EXPECT_EQ(message_of("name: a\nname: b\n"), "vm.yaml line 2, column 1: the key 'name' is given twice.");

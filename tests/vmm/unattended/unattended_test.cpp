@@ -7,6 +7,7 @@
 #include <crypt.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
+#include <yaml-cpp/yaml.h>
 
 #include <fstream>
 
@@ -121,6 +122,14 @@ TEST(AnswerFiles, cloud_config_is_yaml_whatever_a_name_holds) {
     EXPECT_THAT(text, HasSubstr("    gecos: \"A \\\"quoted\\\" \\\\ name # {x}\"\n"));
     EXPECT_THAT(text, HasSubstr("    hashed_passwd: \"" + answers.password_hash + "\"\n"));
     EXPECT_EQ(cloud_meta_data(answers, "some-id"), "instance-id: \"some-id\"\nlocal-hostname: \"engine\"\n");
+    const YAML::Node config = YAML::Load(text);
+    EXPECT_EQ(config["users"][0]["gecos"].as<std::string>(), answers.full_name);
+    const YAML::Node set_locale = config["runcmd"][0];
+    EXPECT_EQ(set_locale.size(), 5U);
+    EXPECT_EQ(set_locale[0].as<std::string>(), "sh");
+    EXPECT_THAT(set_locale[2].as<std::string>(), HasSubstr("\n  locale-gen\nfi\n"));
+    EXPECT_EQ(set_locale[4].as<std::string>(), "en_US.UTF-8");
+    EXPECT_FALSE(config["locale"].as<bool>());
 }
 
 class UnattendedTest : public testing::Test {
