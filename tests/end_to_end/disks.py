@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a guest has written stays: over a cold start, over kill -9 of the worker, and over a full host disk.
 
-kill_during_writes and kill_during_ahci_writes run SKEP_KILL_ROUNDS rounds (default 5).
+kill_during_* run SKEP_KILL_ROUNDS rounds (default 5).
 """
+import json
 import os
 import pathlib
 import re
@@ -90,9 +91,13 @@ def kill_during_ahci_writes():
     killed_during_writes("ahci", "/dev/sda", "generic")
 
 
-def killed_during_writes(bus, device, kernel):
+def kill_during_qcow2_writes():
+    killed_during_writes("nvme", "/dev/nvme0n1", "generic", "qcow2")
+
+
+def killed_during_writes(bus, device, kernel, image_format="raw"):
     rounds = int(os.environ.get("SKEP_KILL_ROUNDS", "5"))
-    machine = LiveMachine(Sandbox(), f"killed on {bus}", "--disk", "256M", "--disk-bus", bus, kernel=kernel)
+    machine = LiveMachine(Sandbox(), f"killed on {bus}", "--disk", "256M", "--disk-bus", bus, "--disk-format", image_format, kernel=kernel)
     kept = {}
     try:
         for number in range(1, rounds + 1):
@@ -112,8 +117,7 @@ def killed_during_writes(bus, device, kernel):
             console.wait(20)
             new = kept_files(console.seen)
             kept.update(new)
-            replayed = machine.sandbox.path / "replayed.img"
-            subprocess.run(["cp", "--sparse=always", str(machine.disk()), str(replayed)], check=True)
+            replayed = machine.raw_copy()
             code, text = e2fsck("-fy", replayed)
             check(code in (0, 1), f"replaying the journal: exit {code}\n{text}")
             check_clean(replayed)
@@ -126,24 +130,78 @@ def killed_during_writes(bus, device, kernel):
         machine.clean_up()
 
 
+def gives_space_back(folder):
+    file = folder / "holes"
+    file.write_bytes(os.urandom(4 << 20))
+    with open(file, "rb+") as written:
+        os.fsync(written.fileno())
+    punched = subprocess.run(["fallocate", "--punch-hole", "--offset", "0", "--length", str(4 << 20), str(file)], check=False)
+    kept = file.stat().st_blocks * 512
+    file.unlink()
+    return punched.returncode == 0 and kept < 1 << 20
+
+
+def trimmed_space_is_given_back():
+    """What the guest uses, what its image uses, and what comes back when it trims: told while it runs, and after."""
+    sandbox = Sandbox()
+    if not gives_space_back(sandbox.path):
+        skip(f"the host's file system at {sandbox.path} keeps what is punched out of a file")
+    machine = LiveMachine(sandbox, "trimmed", "--disk", "96M")
+
+    def ledger():
+        return json.loads(machine.sandbox.ctl("--json", "disk", "info", machine.disk()).stdout)
+
+    def wait_for(what, condition):
+        # ext4 writes its counts down when it likes: half a minute after a commit where lazy initialisation has them in hand
+        deadline = time.monotonic() + 150
+        while not condition(now := ledger()):
+            check(time.monotonic() < deadline, f"{what}: {now}")
+            time.sleep(1)
+        print(f"{what}: {now}", flush=True)
+
+    try:
+        console = machine.start()
+        console.run("mkfs.ext4 -q /dev/vda && mount /dev/vda /mnt && head -c 40m /dev/urandom > /mnt/file && sync", 120)
+        wait_for("written", lambda now: now["running"] and now["host_size"] > 40 << 20 and now["guest"] and now["guest"]["used"] > 40 << 20)
+        console.run("rm /mnt/file; sync; umount /mnt", 60)
+        wait_for("deleted", lambda now: now["reclaimable"] > 20 << 20)
+        console.run("mount /dev/vda /mnt; fstrim -v /mnt; sync; umount /mnt", 60)
+        wait_for("trimmed", lambda now: now["host_size"] < 20 << 20 and now["reclaimable"] < 8 << 20)
+        check(json.loads(machine.sandbox.ctl("--json", "info", "trimmed").stdout)["worker"]["disks"][0]["guest"]["file_systems"] == 1,
+              "`skepctl info` has no ledger")
+        machine.power_off(console)
+        after = ledger()
+        check("running" not in after and after["guest"]["file_systems"] == 1 and after["reclaimable"] < 8 << 20, f"off: {after}")
+    finally:
+        machine.clean_up()
+
+
 def full_host_disk_holds_the_machine():
+    with_a_small_host_disk("full_host_disk_holds_the_machine", "raw")
+
+
+def full_host_disk_holds_a_qcow2_machine():
+    with_a_small_host_disk("full_host_disk_holds_a_qcow2_machine", "qcow2")
+
+
+def with_a_small_host_disk(test, image_format):
     """In a mount namespace of its own with a small file system for the library."""
     if os.environ.get("SKEP_SMALL_DISK"):
-        on_small_disk(pathlib.Path(os.environ["SKEP_SMALL_DISK"]))
+        on_small_disk(pathlib.Path(os.environ["SKEP_SMALL_DISK"]), image_format)
         return
     sandbox = Sandbox()
     if subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(sandbox.path / "data")],
                       capture_output=True).returncode != 0:
         skip("this host lets nobody mount a small file system (unshare -rm; mount -t tmpfs)")
-    inside = subprocess.run(["unshare", "-rm", sys.executable, __file__, "full_host_disk_holds_the_machine"],
+    inside = subprocess.run(["unshare", "-rm", sys.executable, __file__, test],
                             env={**os.environ, "SKEP_SMALL_DISK": str(sandbox.path)})
     check(inside.returncode == 0, "see above")
 
 
-def on_small_disk(path):
+def on_small_disk(path, image_format):
     sandbox = Sandbox()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "none", str(sandbox.path / "data")], check=True)
-    machine = LiveMachine(sandbox, "full", "--disk", "128M")
+    machine = LiveMachine(sandbox, "full", "--disk", "128M", "--disk-format", image_format)
     filler = sandbox.path / "data" / "filler"
     filler.write_bytes(bytes(24 << 20))
     try:
@@ -171,7 +229,7 @@ def on_small_disk(path):
               "the guest has seen errors")
         console.run("umount /mnt")
         machine.power_off(console)
-        check_clean(machine.disk())
+        check_clean(machine.raw_copy())
     finally:
         machine.clean_up()
         subprocess.run(["umount", "-l", str(sandbox.path / "data")], check=False)
@@ -195,5 +253,5 @@ def linux_reads_the_cd():
         machine.clean_up()
 
 
-main(virtio_disk_is_kept, linux_reads_the_cd, ahci_disk_is_kept, kill_during_writes, kill_during_ahci_writes,
-     full_host_disk_holds_the_machine)
+main(virtio_disk_is_kept, linux_reads_the_cd, ahci_disk_is_kept, kill_during_writes, kill_during_ahci_writes, kill_during_qcow2_writes,
+     trimmed_space_is_given_back, full_host_disk_holds_the_machine, full_host_disk_holds_a_qcow2_machine)

@@ -17,15 +17,23 @@ class LiveMachine:
     """Created at once; start() brings it to its shell. The kernel is loaded directly unless `iso` is given."""
 
     def __init__(self, sandbox, name, *options, iso=None, kernel="live"):
-        self.sandbox = sandbox
-        self.name = name
-        self.pid = None
+        self.take(sandbox, name)
         if iso:
             start = ["--iso", iso]
         else:
             vmlinuz, initrd = need(f"{kernel}.vmlinuz", f"{kernel}.initrd")
             start = ["--kernel", vmlinuz, "--initrd", initrd, "--append", "console=ttyS0 quiet"]
         self.ctl("create", "--memory", "256M", "--cpu", TEST_CPU, *start, *options)
+
+    def take(self, sandbox, name):
+        self.sandbox, self.name, self.pid = sandbox, name, None
+
+    @classmethod
+    def known(cls, sandbox, name):
+        """One that was, or will be, created otherwise."""
+        machine = cls.__new__(cls)
+        machine.take(sandbox, name)
+        return machine
 
     def ctl(self, command, *arguments, check=True):
         return self.sandbox.ctl(command, self.name, *arguments, check=check)
@@ -43,6 +51,16 @@ class LiveMachine:
     def disk(self):
         (disk,) = list((self.folder() / "disks").iterdir())
         return disk
+
+    def raw_copy(self):
+        """What is on the disk, as a raw image. A qcow2 must have no errors; space may be lost in one that was not closed."""
+        copy = self.sandbox.path / f"{self.name}.raw"
+        copy.unlink(missing_ok=True)
+        if self.disk().suffix == ".qcow2":
+            checked = self.sandbox.ctl("disk", "check", self.disk(), check=False)
+            check(checked.returncode in (0, 3), f"disk check: exit {checked.returncode}\n{checked.stdout}{checked.stderr}")
+        self.sandbox.ctl("disk", "convert", self.disk(), copy, "--format", "raw")
+        return copy
 
     def console(self, *options):
         return Console([SKEPCTL, "console", self.name, *options], env=self.sandbox.env, name=self.name)

@@ -141,4 +141,5 @@ def e1000_card():
     guest_is_on_the_hosts_network("e1000", "generic")
 
 
-main(virtio_card, e1000_card)
+if __name__ == "__main__":
+    main(virtio_card, e1000_card)

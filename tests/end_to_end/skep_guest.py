@@ -11,7 +11,7 @@ import time
 
 BUILD = pathlib.Path(os.environ["SKEP_BUILD"])       # build/release
 MEDIA = pathlib.Path(os.environ["SKEP_MEDIA"])       # build/media
-OUTPUT = BUILD / "test-output"                       # screenshots and logs to look at
+OUTPUT = pathlib.Path(os.environ.get("SKEP_OUTPUT", BUILD / "test-output"))   # screenshots and logs to look at
 TEST_CPU = os.environ.get("SKEP_TEST_CPU", "jit")
 SKEPCTL = BUILD / "bin" / "skepctl"
 
