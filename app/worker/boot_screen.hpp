@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "devices/pci/pci_function.hpp"
-#include "devices/video/bios_text_mode.hpp"
+#include "devices/video/bios_modes.hpp"
 #include "vmm/boot/linux_loader.hpp"
 #include "vmm/boot/multiboot.hpp"
 #include "vmm/bus/io_space.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "devices/video/bios_text_mode.hpp"
+#include "devices/video/bios_modes.hpp"
 
 #include <algorithm>
 #include <array>
@@ -32,16 +32,21 @@ class Programmer {
     void out(uint16_t port, uint8_t value) { m_ports.write(port, 1, value); }
     void set(uint16_t port, size_t index, uint8_t value) { m_ports.write(port, 2, index | size_t{value} << 8); }
     void set_attribute(size_t index, uint8_t value) {
-        m_ports.read(k_status_port, 1);  // the index comes next
-        out(k_attribute_port, static_cast<uint8_t>(index));
+        select_attribute(static_cast<uint8_t>(index));
         out(k_attribute_port, value);
     }
-    void leave_linear_modes() {
-        m_ports.write(k_dispi_index_port, 2, k_dispi_enable);
-        m_ports.write(k_dispi_data_port, 2, 0);
+    void set_dispi(DispiIndex index, uint16_t value) {
+        m_ports.write(k_dispi_index_port, 2, index);
+        m_ports.write(k_dispi_data_port, 2, value);
     }
+    void show() { select_attribute(k_palette_address_source); }
 
   private:
+    void select_attribute(uint8_t index) {
+        m_ports.read(k_status_port, 1);  // the index comes next
+        out(k_attribute_port, index);
+    }
+
     IoSpace& m_ports;
 };
 
@@ -60,7 +65,7 @@ void set_registers(Programmer& vga) {
     for (size_t index = 0; index < k_attribute.size(); ++index) {
         vga.set_attribute(index, k_attribute[index]);
     }
-    vga.out(k_attribute_port, k_palette_address_source);
+    vga.show();
 }
 
 // EGA's 64 colours: bits 2 to 0 are two thirds of red, green and blue, bits 5 to 3 one third.
@@ -105,13 +110,23 @@ std::optional<Font> find_font(std::span<const std::byte> vga_bios) {
 
 void set_text_mode(IoSpace& ports, IoSpace& mmio, Font font) {
     Programmer vga(ports);
-    vga.leave_linear_modes();
+    vga.set_dispi(k_dispi_enable, 0);
     set_registers(vga);
     set_colours(vga);
     load_font(vga, mmio, font);
     for (uint64_t at = 0; at < 2 * k_text_columns * k_text_rows; at += 2) {
         mmio.write(k_text_address + at, 2, k_blank);
     }
+}
+
+void set_linear_mode(IoSpace& ports, uint16_t width, uint16_t height) {
+    Programmer vga(ports);
+    vga.set_dispi(k_dispi_enable, 0);
+    vga.set_dispi(k_dispi_xres, width);
+    vga.set_dispi(k_dispi_yres, height);
+    vga.set_dispi(k_dispi_bpp, k_linear_depth);
+    vga.set_dispi(k_dispi_enable, k_dispi_enabled | k_dispi_lfb_enabled);
+    vga.show();
 }
 
 }  // namespace skep::vga

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "devices/video/bios_text_mode.hpp"
+#include "devices/video/bios_modes.hpp"
 
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ std::vector<std::byte> bios_with_font() {
     return bios;
 }
 
-TEST(BiosTextMode, font_is_found_where_all_of_it_is) {
+TEST(BiosModes, font_is_found_where_all_of_it_is) {
     std::vector<std::byte> bios = bios_with_font();
     const auto font = vga::find_font(bios);
     ASSERT_TRUE(font);
@@ -31,7 +31,7 @@ TEST(BiosTextMode, font_is_found_where_all_of_it_is) {
     EXPECT_FALSE(vga::find_font({}));
 }
 
-TEST(BiosTextMode, text_written_to_the_window_is_shown_in_the_font) {
+TEST(BiosModes, text_written_to_the_window_is_shown_in_the_font) {
     VgaMachine machine;
     machine.linear_mode(640, 480, 32);  // a reset may come at any time
     const std::vector<std::byte> bios = bios_with_font();
@@ -48,6 +48,16 @@ TEST(BiosTextMode, text_written_to_the_window_is_shown_in_the_font) {
     for (const auto& [x, colour] : {std::pair{0, k_blue}, {1, k_white}, {7, k_white}, {8, k_blue}, {9, k_white}, {10, k_white}, {12, k_blue}, {18, k_black}}) {
         EXPECT_EQ(row[static_cast<size_t>(x)] & 0xffffff, colour) << x;
     }
+}
+
+TEST(BiosModes, linear_mode_shows_the_bytes_of_its_pixels) {
+    constexpr uint32_t k_pixel = 0x123456;
+    VgaMachine machine;
+    vga::set_linear_mode(machine.ports, 640, 400);
+    EXPECT_TRUE(machine.memory->write_value(VgaMachine::k_frame_buffer + 3 * 4, k_pixel));
+    EXPECT_EQ(machine.size(), (ScreenSize{640, 400}));
+    EXPECT_EQ(machine.row(0)[2] & 0xffffff, 0U);
+    EXPECT_EQ(machine.row(0)[3] & 0xffffff, k_pixel);
 }
 
 }  // namespace
