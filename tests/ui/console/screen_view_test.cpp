@@ -97,7 +97,9 @@ TEST_F(ScreenViewTest, without_a_machine_says_so_and_offers_nothing_that_needs_o
 TEST_F(ScreenViewTest, resolution_is_said_when_it_changes) {
     connect_to_server();
     m_server->resize(320, 200);
-    EXPECT_TRUE(wait_for([this] { return label("screenSize") == QStringLiteral("320 × 200"); }));
+    EXPECT_TRUE(wait_for([this] { return label("screenSize") == QStringLiteral("320 × 200"); }))
+        << "it says " << label("screenSize").toStdString() << ", the picture is "
+        << m_view->screen()->description().toStdString();
 }
 
 TEST(ScreenToast, text_stays_as_long_as_asked_and_a_new_one_begins_anew) {

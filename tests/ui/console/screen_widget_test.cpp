@@ -55,6 +55,11 @@ class ScreenWidgetTest : public ::testing::Test {
     [[nodiscard]] bool keys_become(const std::vector<Key>& wanted) {
         return wait_for([&] { return m_server.keys() == wanted; });
     }
+    // Whether these are the last that the server has been told.
+    [[nodiscard]] bool ends_with(const std::vector<Pointer>& wanted) const {
+        const auto pointers = m_server.pointers();
+        return pointers.size() >= wanted.size() && std::equal(wanted.rbegin(), wanted.rend(), pointers.rbegin());
+    }
 
     ScreenServer m_server{200, 100};
     QWidget m_window;
@@ -108,16 +113,20 @@ TEST_F(ScreenWidgetTest, still_guest_costs_no_repaint) {
 }
 
 TEST_F(ScreenWidgetTest, hidden_view_asks_for_nothing_and_catches_up) {
+    constexpr int k_fills = 30, k_under_way = 10;
     m_widget.hide();
     int frames = 0;
     QObject::connect(m_client.get(), &ScreenClient::frame_finished, [&] { ++frames; });
-    for (int i = 0; i < 20; ++i) {
+    int early_frames = 0;
+    for (int i = 0; i < k_fills; ++i) {
         m_server.fill({0, 0, 200, 100}, 0x10101 * i);
         QTest::qWait(10);
+        early_frames = i < k_under_way ? frames : early_frames;
     }
-    EXPECT_LE(frames, 1) << "only the request that was under way is answered";
+    EXPECT_LT(early_frames, 3) << "only what was under way: a request and the answer to one before";
+    EXPECT_EQ(frames, early_frames);
     m_widget.show();
-    EXPECT_TRUE(wait_for([this] { return shown(150, 120) == qRgb(19, 19, 19); }));
+    EXPECT_TRUE(wait_for([this] { return shown(150, 120) == qRgb(k_fills - 1, k_fills - 1, k_fills - 1); }));
 }
 
 TEST_F(ScreenWidgetTest, another_size_of_the_guest_is_shown_whole) {
@@ -141,7 +150,7 @@ TEST_F(ScreenWidgetTest, many_resizes_in_follow_mode_wish_for_the_last_size_only
     const size_t before = m_server.wishes().size();
     for (int i = 0; i < 20; ++i) {
         m_widget.setFixedSize(400 + 7 * i, 300 + 5 * i);
-        QTest::qWait(5);
+        QCoreApplication::sendPostedEvents();  // what it leads to, but no timers: they follow each other closely on any host
     }
     EXPECT_TRUE(wait_for([this] { return m_client->size() == m_widget.viewport()->size(); }));
     EXPECT_EQ(m_client->size(), QSize(533, 395));
@@ -281,14 +290,10 @@ TEST_F(ScreenWidgetTest, motion_is_coalesced_and_never_late_for_a_button) {
     }
     mouse(QEvent::MouseButtonPress, {200, 110}, Qt::LeftButton, Qt::LeftButton);
     mouse(QEvent::MouseButtonRelease, {200, 110}, Qt::LeftButton, Qt::NoButton);
-    EXPECT_TRUE(wait_for([this] {
-        return !m_server.pointers().empty() && m_server.pointers().back() == Pointer{100, 10, 0};
-    }));
+    EXPECT_TRUE(wait_for([this] { return ends_with({{100, 10, 1}, {100, 10, 0}}); }));
     const auto pointers = m_server.pointers();
     EXPECT_LT(pointers.size(), 20U);
-    const auto press = std::ranges::find(pointers, Pointer{100, 10, 1});
-    ASSERT_NE(press, pointers.end());
-    EXPECT_EQ(*std::prev(press), (Pointer{100, 10, 0})) << "the place comes before the button";
+    EXPECT_EQ(*std::prev(pointers.end(), 3), (Pointer{100, 10, 0})) << "the place comes before the button";
 }
 
 TEST_F(ScreenWidgetTest, buttons_and_wheel_have_their_own_bits) {
@@ -297,10 +302,8 @@ TEST_F(ScreenWidgetTest, buttons_and_wheel_have_their_own_bits) {
     QWheelEvent up({110, 110}, m_widget.viewport()->mapToGlobal(QPointF(110, 110)), {}, {0, 240}, Qt::NoButton,
                    Qt::NoModifier, Qt::NoScrollPhase, false);
     QApplication::sendEvent(m_widget.viewport(), &up);
-    EXPECT_TRUE(wait_for([this] { return std::ranges::count(m_server.pointers(), Pointer{10, 10, 8}) == 2; }));
-    const auto pointers = m_server.pointers();
-    EXPECT_EQ(std::ranges::count(pointers, Pointer{10, 10, 4}), 1);
-    EXPECT_EQ(pointers.back(), (Pointer{10, 10, 0}));
+    EXPECT_TRUE(wait_for([this] { return ends_with({{10, 10, 8}, {10, 10, 0}, {10, 10, 8}, {10, 10, 0}}); }));
+    EXPECT_EQ(std::ranges::count(m_server.pointers(), Pointer{10, 10, 4}), 1);
 }
 
 TEST_F(ScreenWidgetTest, guest_without_a_tablet_gets_the_pointer_by_a_click_and_gives_it_back) {
