@@ -5,6 +5,7 @@
 #include <QPaintEvent>
 #include <QPainter>
 #include <QScrollBar>
+#include <QWindow>
 #include <cmath>
 #include <utility>
 
@@ -48,7 +49,8 @@ ScreenWidget::ScreenWidget(QWidget* parent)
     m_unseen.setInterval(k_unseen_ms);
     m_unseen.setSingleShot(true);
     connect(&m_unseen, &QTimer::timeout, this, [this] {
-        if (m_client && isVisible() && std::exchange(m_request_due, false)) {
+        const QWindow* const shown_in = window()->windowHandle();
+        if (m_client && isVisible() && shown_in != nullptr && shown_in->isExposed() && std::exchange(m_request_due, false)) {
             m_client->request();
         }
     });
@@ -197,11 +199,10 @@ void ScreenWidget::take_frame() {
     const QRegion region = logical(m_client->take_damage());
     if (!isVisible()) {
         emit hidden_frame();
-    } else if (region.isEmpty()) {
-        m_unseen.start();
-    } else {
-        viewport()->update(region);
+        return;
     }
+    viewport()->update(region);
+    m_unseen.start();  // nothing is painted where the region is outside the view or something lies over it
 }
 
 void ScreenWidget::paintEvent(QPaintEvent* event) {

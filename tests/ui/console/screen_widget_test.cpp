@@ -129,6 +129,18 @@ TEST_F(ScreenWidgetTest, hidden_view_asks_for_nothing_and_catches_up) {
     EXPECT_TRUE(wait_for([this] { return shown(150, 120) == qRgb(k_fills - 1, k_fills - 1, k_fills - 1); }));
 }
 
+TEST_F(ScreenWidgetTest, change_under_something_that_lies_over_the_picture_holds_up_none_after_it) {
+    QWidget cover(&m_window);
+    cover.setAutoFillBackground(true);
+    cover.setGeometry(QRect(m_widget.mapTo(&m_window, QPoint(100, 100)), QSize(50, 50)));
+    cover.show();
+    QTest::qWait(k_settle_ms);
+    for (const uint32_t pixel : {0x112233U, 0x445566U, 0x778899U}) {
+        m_server.fill({10, 10, 5, 5}, pixel);
+        EXPECT_TRUE(wait_for([&] { return (m_widget.picture().pixel(12, 12) & 0xffffff) == pixel; }));
+    }
+}
+
 TEST_F(ScreenWidgetTest, another_size_of_the_guest_is_shown_whole) {
     m_server.resize(320, 240);
     m_server.fill({0, 0, 320, 240}, 0x00ff00);
