@@ -62,7 +62,7 @@ def debug_exit_without_the_option_is_no_device():
 def timeout_gives_124():
     begin = time.monotonic()
     expect_code(run_tiny(tiny_kernel.SLEEP, "--timeout", "1.5"), 124, "timeout")
-    check(1.4 < time.monotonic() - begin < 10, "the timeout came at the wrong time")
+    check(time.monotonic() - begin > 1.4, "the timeout came early")
 
 
 def bad_kernel_gives_4():

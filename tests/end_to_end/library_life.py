@@ -55,11 +55,11 @@ def held_still_and_let_go(machine, console):
 
 
 def history_comes_back(machine):
-    begin = time.monotonic()
+    machine.ctl("pause")
     console = machine.console()
-    console.expect("Welcome to the small Linux", 5)
-    console.expect("a line to be found again", 5)
-    check(time.monotonic() - begin < 1.5, "the history took too long")
+    console.expect("Welcome to the small Linux", 30)  # not by the guest
+    console.expect("a line to be found again", 30)
+    machine.ctl("resume")
     check("42" in console.run("echo $((6 * 7))"), "the shell does not answer after re-attaching")
     console.kill()
     check("a line to be found again" in machine.ctl("console", "--history").stdout, "console --history")
